@@ -1,0 +1,1 @@
+"""Plays episodes against served policies."""

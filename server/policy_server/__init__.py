@@ -1,0 +1,1 @@
+"""Serves reinforcement-learning policies over HTTP; knows nothing of Kubernetes."""

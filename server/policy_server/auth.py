@@ -1,0 +1,109 @@
+"""API keys, kept as the files of one folder, as Kubernetes mounts a Secret."""
+
+import hmac
+import logging
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import ClassVar
+
+from fastapi import Security
+from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from policy_server.errors import ConfigError
+
+KEY_NAME = "access-token"
+
+# These only declare to OpenAPI where a key may stand; `KeyGuard` checks it.
+SECURITY_SCHEMES = [
+    Security(APIKeyHeader(name=KEY_NAME, auto_error=False, scheme_name="header")),
+    Security(APIKeyQuery(name=KEY_NAME, auto_error=False, scheme_name="query")),
+    Security(APIKeyCookie(name=KEY_NAME, auto_error=False, scheme_name="cookie")),
+    Security(HTTPBearer(auto_error=False, scheme_name="bearer")),
+]
+
+log = logging.getLogger(__name__)
+
+
+class ApiKeys:
+    """The accepted keys; two at once rotate without a gap.
+
+    Only digests are kept: they have one length, so that comparing them tells nothing of a key, not even its size.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Reads the keys.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        self._directory = directory
+        self._digests = self._read()
+        if not self._digests:
+            raise ConfigError(f"no API key in {directory}: put one into the Secret, or say auth: none")
+
+    def reload(self) -> None:
+        """Reads the keys again; while there is none to read, those known before stay."""
+        digests = self._read()
+        if not digests:
+            log.warning("no API key in %s: the keys read before stay accepted", self._directory)
+        elif digests != self._digests:
+            self._digests = digests
+            log.info("API keys read again: %d accepted", len(digests))
+
+    def accept(self, connection: HTTPConnection) -> bool:
+        """Tells whether any of the places where a key may stand holds an accepted one."""
+        return any(self._accepts(key) for key in _candidates(connection))
+
+    def _accepts(self, key: str) -> bool:
+        digest = sha256(key.encode(errors="surrogateescape")).digest()
+        # A sum, not any(): every digest is compared, whichever matches.
+        return sum(hmac.compare_digest(digest, accepted) for accepted in self._digests) > 0
+
+    def _read(self) -> list[bytes]:
+        try:
+            # Kubernetes keeps the Secret's former and next state in hidden folders beside the keys.
+            files = sorted(path for path in self._directory.iterdir() if not path.name.startswith("."))
+            keys = [path.read_bytes().strip() for path in files if path.is_file()]
+        except OSError as error:
+            log.warning("can't read the API keys: %s", error)
+            return []
+        return [sha256(key).digest() for key in keys if key]
+
+
+def _candidates(connection: HTTPConnection) -> Iterable[str]:
+    if key := connection.headers.get(KEY_NAME):
+        yield key
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        yield token.strip()
+    if key := connection.query_params.get(KEY_NAME):
+        yield key
+    if key := connection.cookies.get(KEY_NAME):
+        yield key
+
+
+class KeyGuard:
+    """Lets nothing past without a key but what is open, and looks before a body is read: strangers cost no parsing."""
+
+    OPEN: ClassVar = {"/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+    OPEN_FOLDER: ClassVar = "/static-offline-docs/"
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 401, or passes the request on."""
+        path = scope["path"][len(scope["root_path"]) :]
+        if path in self.OPEN or path.startswith(self.OPEN_FOLDER) or self._keys.accept(HTTPConnection(scope)):
+            await self._app(scope, receive, send)
+            return
+        detail = (
+            f"API key missing or wrong: send it in the header `{KEY_NAME}`, as `Authorization: Bearer KEY`,"
+            f" or in the query or the cookie `{KEY_NAME}`"
+        )
+        await JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)

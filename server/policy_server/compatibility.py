@@ -1,0 +1,34 @@
+"""Whether a schema and a model speak of the same observations and actions; asked at import and again before serving."""
+
+from policy_server.bundle import BundleManifest, Categorical, DiagonalGaussian
+from policy_server.config import Schema
+from policy_server.errors import SchemaMismatch
+
+
+def require_compatible(schema: Schema, manifest: BundleManifest) -> list[str]:
+    """Returns warnings about what the schema says and the model overrules.
+
+    Raises:
+        SchemaMismatch: the widths or the kinds of action contradict each other; both numbers are in the message.
+    """
+    least, greatest = schema.width
+    size = manifest.observation_size
+    if schema.observations and not (least <= size and (greatest is None or size <= greatest)):
+        width = str(least) if least == greatest else f"{least} to {'any number of' if greatest is None else greatest}"
+        raise SchemaMismatch(
+            f"the schema's observations make {width} values, the model takes {size}:"
+            " correct the schema's observations (minItems and maxItems of lists too) or the model"
+        )
+    discrete = not isinstance(manifest.distribution, DiagonalGaussian)
+    if schema.discrete != discrete:
+        raise SchemaMismatch(
+            f"the schema says discrete: {str(schema.discrete).lower()},"
+            f" the model's actions are {'discrete' if discrete else 'continuous'}: correct the schema's discrete"
+        )
+    several = discrete and not isinstance(manifest.distribution, Categorical)
+    if discrete and schema.tuple != several:
+        return [
+            f"the schema says tuple: {str(schema.tuple).lower()}, the model has"
+            f" {manifest.distribution.components} action component(s): the model's answer is served"
+        ]
+    return []

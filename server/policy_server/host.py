@@ -1,0 +1,91 @@
+"""One process's PolicyServers, each under its path; a single one also at the root.
+
+ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html): `scope["root_path"]` tells an application where it is
+mounted, so that its documentation links to itself, whatever stands in front.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from policy_server.metrics import Metrics
+
+
+class Mounted:
+    """One PolicyServer's application: its routes with and without the trailing slash, timed and counted."""
+
+    def __init__(self, name: str, app: FastAPI, metrics: Metrics) -> None:
+        self._name = name
+        self._app = app
+        self._metrics = metrics
+        paths = (route.path for route in app.routes if isinstance(route, Route))
+        self._declared = {path.rstrip("/"): path for path in paths if "{" not in path}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, prefix: str) -> None:
+        """Answers a request whose path begins with `prefix`."""
+        start = time.perf_counter()
+        rest = scope["path"][len(prefix) :]
+        path = self._declared.get(rest.rstrip("/"))
+        scope = {**scope, "root_path": prefix, "path": prefix + (rest if path is None else path)}
+        code = 500
+
+        async def observe(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observe)
+        finally:
+            route = path or "other"
+            self._metrics.requests.labels(self._name, route, str(code)).inc()
+            self._metrics.latency.labels(self._name, route).observe(time.perf_counter() - start)
+
+
+class Host:
+    """The process's ASGI application. `mounted` may be replaced at any time: requests end where they began."""
+
+    def __init__(self) -> None:
+        self.mounted: Mapping[str, Mounted] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Finds the PolicyServer of a request by the longest path that fits."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return  # uvicorn answers a WebSocket that is not accepted with 403
+        mounted, path = self.mounted, scope["path"]
+        prefix = max((prefix for prefix in mounted if _under(path, prefix)), key=len, default=None)
+        if prefix is not None:
+            await mounted[prefix](scope, receive, send, prefix)
+        elif len(mounted) == 1:
+            await next(iter(mounted.values()))(scope, receive, send, "")
+        elif path in ("/", "/healthz", "/readyz"):
+            await _answer(send, 200 if mounted else 503, "ok" if mounted else {"detail": "Nothing is served yet."})
+        else:
+            served = ", ".join(f"{prefix}/" for prefix in sorted(mounted))
+            await _answer(send, 404, {"detail": f"Not Found. Served here: {served or 'nothing yet'}"})
+
+
+def _under(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) and path[len(prefix) :][:1] in ("", "/")
+
+
+async def _answer(send: Send, status: int, content: Any) -> None:
+    body = json.dumps(content).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": f"{message['type']}.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

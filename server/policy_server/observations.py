@@ -1,0 +1,108 @@
+"""The observation model that a schema generates, and the vector that the policy's model takes.
+
+Flattening follows Pathmind's policy server: schema order, scalars appended, lists spliced, bool as 0 or 1, float32.
+"""
+
+import math
+from itertools import chain
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from policy_server.config import Observation, ObservationType, Schema
+from policy_server.errors import ObservationError
+
+# Numbers beyond float32 would reach the model as infinity.
+_LARGEST = float(np.finfo(np.float32).max)
+_PYTHON = {ObservationType.INT: int, ObservationType.FLOAT: float, ObservationType.BOOL: bool}
+
+
+def observation_type(schema: Schema) -> Any:
+    """Returns a TypedDict with a key for each observation, in the schema's order, typed and bounded.
+
+    Keys that it doesn't know are ignored, as Pathmind's server did. A dict, since names need not be Python's.
+    """
+    fields = {observation.name: _annotation(observation) for observation in schema.observations}
+    return TypedDict("Observation", fields)  # type: ignore[operator]
+
+
+def _annotation(observation: Observation) -> Any:
+    item: Any = _PYTHON[observation.type.item]
+    if item is float:
+        item = Annotated[item, Field(allow_inf_nan=False)]
+    if observation.minimum is not None:
+        item = Annotated[item, Field(ge=observation.minimum)]
+    if observation.maximum is not None:
+        item = Annotated[item, Field(le=observation.maximum)]
+    description = observation.description
+    if not observation.type.is_list:
+        return Annotated[item, Field(description=description)]
+    limits = Field(min_length=observation.min_items, max_length=observation.max_items, description=description)
+    return Annotated[list[item], limits]
+
+
+def raw_observation_type(size: int) -> Any:
+    """Returns the TypedDict of `/predict_raw/`: all of the model's inputs in one list."""
+    item = Annotated[float, Field(allow_inf_nan=False)]
+    description = "The model's inputs in its own order."
+    obs = Annotated[list[item], Field(min_length=size, max_length=size, description=description)]
+    return TypedDict("RawObservation", {"obs": obs})  # type: ignore[operator]
+
+
+class Flattening:
+    """Makes a validated observation into the model's input."""
+
+    def __init__(self, schema: Schema, size: int) -> None:
+        self._lists = [observation.name for observation in schema.observations if observation.type.is_list]
+        self._size = size
+
+    def vector(self, observation: dict[str, Any]) -> NDArray[np.float32]:
+        """Returns the observation as float32 of shape `(1, size)`.
+
+        Raises:
+            ObservationError: there are more or fewer values than the model takes, or one is too large for float32.
+        """
+        if self._lists:
+            parts = (value if isinstance(value, list) else (value,) for value in observation.values())
+            values = list(chain.from_iterable(parts))
+        else:
+            values = list(observation.values())
+        if len(values) != self._size:
+            raise ObservationError(
+                f"The observation has {len(values)} values, the model takes {self._size}:"
+                f" change the length of {' or '.join(self._lists)}"
+            )
+        return _float32(values, observation)
+
+    def raw_vector(self, values: list[float]) -> NDArray[np.float32]:
+        """Returns the model's inputs, already in order and complete, as float32 of shape `(1, size)`.
+
+        Raises:
+            ObservationError: one is too large for float32.
+        """
+        return _float32(values, {"obs": values})
+
+
+def _float32(values: list[Any], observation: dict[str, Any]) -> NDArray[np.float32]:
+    try:
+        with np.errstate(over="ignore"):
+            vector = np.array([values], np.float32)
+            # One sum tells of any infinity; it is cheaper than looking at each value.
+            if math.isfinite(float(vector.sum(dtype=np.float64))):
+                return vector
+    except OverflowError:  # an integer that not even float64 holds
+        pass
+    raise _too_large(observation)
+
+
+def _too_large(observation: dict[str, Any]) -> ObservationError:
+    for name, value in observation.items():
+        items = value if isinstance(value, list) else [value]
+        for index, item in enumerate(items):
+            if abs(item) > _LARGEST:
+                location = (name, index) if isinstance(value, list) else (name,)
+                return ObservationError(f"Input should be at most {_LARGEST:.6g} in size (float32)", location)
+    raise AssertionError("no value is too large, yet their vector is not finite")

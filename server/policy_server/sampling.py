@@ -1,0 +1,165 @@
+"""Actions from a distribution's parameters: sampled, most likely, or as a table, each in one exact pass.
+
+Arithmetic is in float64, whatever the model's output is. Parameters have the shape `(parameters,)`.
+"""
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Protocol, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy_server.bundle import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from policy_server.errors import InferenceFailed, NotOffered
+
+Vector = NDArray[np.floating]
+Actions = list[int] | list[float]
+
+
+class Sampler(Protocol):
+    """What a kind of distribution can tell; `probability` is a density where actions are real numbers.
+
+    Each method raises `InferenceFailed` for parameters that are no distribution.
+    """
+
+    def sample(self, parameters: Vector, random: np.random.Generator) -> tuple[Actions, float]:
+        """Draws an action; returns it with its probability."""
+
+    def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
+        """Returns the mode with its probability; ties go to the lowest index."""
+
+    def table(self, parameters: Vector) -> dict[str, float]:
+        """Returns the probability of every action, keyed by its index.
+
+        Raises:
+            NotOffered: the actions can't be listed in one table.
+        """
+
+
+def softmax(logits: Vector) -> NDArray[np.float64]:
+    """Returns probabilities that sum to 1; a logit of -inf has probability 0.
+
+    Raises:
+        InferenceFailed: a logit is NaN or +inf, or all are -inf.
+    """
+    largest = float(logits.max())  # NaN where any is
+    if not math.isfinite(largest):
+        raise InferenceFailed("the model's logits for this observation are not finite")
+    weights = np.exp(logits.astype(np.float64) - largest)
+    return weights / weights.sum()  # type: ignore[no-any-return]
+
+
+def _draw(probabilities: NDArray[np.float64], random: np.random.Generator) -> int:
+    cumulative = probabilities.cumsum()
+    # Scaled by the last sum, which rounding leaves a little off 1; `right` never picks an action of probability 0.
+    return int(cumulative.searchsorted(random.random() * cumulative[-1], side="right"))
+
+
+class CategoricalSampler:
+    """One discrete action."""
+
+    def sample(self, parameters: Vector, random: np.random.Generator) -> tuple[Actions, float]:
+        """See `Sampler`."""
+        probabilities = softmax(parameters)
+        action = _draw(probabilities, random)
+        return [action], float(probabilities[action])
+
+    def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
+        """See `Sampler`."""
+        probabilities = softmax(parameters)
+        action = int(probabilities.argmax())
+        return [action], float(probabilities[action])
+
+    def table(self, parameters: Vector) -> dict[str, float]:
+        """See `Sampler`."""
+        return {str(action): probability for action, probability in enumerate(softmax(parameters).tolist())}
+
+
+class MultiCategoricalSampler:
+    """Several independent discrete actions; the probability is their product."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._slices = [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
+
+    def sample(self, parameters: Vector, random: np.random.Generator) -> tuple[Actions, float]:
+        """See `Sampler`."""
+        return self._each(parameters, lambda probabilities: _draw(probabilities, random))
+
+    def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
+        """See `Sampler`."""
+        return self._each(parameters, lambda probabilities: int(probabilities.argmax()))
+
+    def table(self, parameters: Vector) -> dict[str, float]:
+        """See `Sampler`."""
+        raise NotOffered(
+            f"the policy's action is a tuple of {len(self._slices)} components, so there is no single table"
+            " of probabilities; POST /predict/ gives the probability of the action it returns"
+        )
+
+    def _each(self, parameters: Vector, choose: "_Choice") -> tuple[Actions, float]:
+        actions: list[int] = []
+        probability = 1.0
+        for component in self._slices:
+            probabilities = softmax(parameters[component])
+            action = choose(probabilities)
+            actions.append(action)
+            probability *= float(probabilities[action])
+        return actions, probability
+
+
+class _Choice(Protocol):
+    def __call__(self, probabilities: NDArray[np.float64], /) -> int: ...
+
+
+class DiagonalGaussianSampler:
+    """A vector of independent normal variables; the probability is the density, at most the largest float."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def sample(self, parameters: Vector, random: np.random.Generator) -> tuple[Actions, float]:
+        """See `Sampler`."""
+        mean, log_deviation = self._split(parameters)
+        noise = random.standard_normal(self._size)
+        return (mean + np.exp(log_deviation) * noise).tolist(), self._density(noise, log_deviation)
+
+    def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
+        """See `Sampler`."""
+        mean, log_deviation = self._split(parameters)
+        return mean.tolist(), self._density(np.zeros(self._size), log_deviation)
+
+    def table(self, parameters: Vector) -> dict[str, float]:
+        """See `Sampler`."""
+        raise NotOffered(
+            "the policy's actions are real numbers, which no table can list;"
+            " POST /predict_deterministic/ gives the mean, POST /predict/ an action with its density"
+        )
+
+    def _split(self, parameters: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        exact: NDArray[np.float64] = parameters.astype(np.float64)
+        if not np.isfinite(exact).all():
+            raise InferenceFailed("the model's mean or deviation for this observation is not finite")
+        return exact[: self._size], exact[self._size :]
+
+    def _density(self, noise: NDArray[np.float64], log_deviation: NDArray[np.float64]) -> float:
+        log_density = float(-(0.5 * noise**2 + log_deviation).sum()) - 0.5 * self._size * math.log(2 * math.pi)
+        # A narrow distribution's density overflows a float, and JSON has no infinity.
+        return math.exp(log_density) if log_density < _LOG_LARGEST else sys.float_info.max
+
+
+_LOG_LARGEST = math.log(sys.float_info.max)
+
+
+def sampler_for(distribution: Distribution) -> Sampler:
+    """Returns what samples from a bundle's distribution."""
+    match distribution:
+        case Categorical():
+            return CategoricalSampler()
+        case MultiCategorical(sizes=sizes):
+            return MultiCategoricalSampler(sizes)
+        case DiagonalGaussian(size=size):
+            return DiagonalGaussianSampler(size)
+        case _:
+            assert_never(distribution)

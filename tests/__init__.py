@@ -1,0 +1,1 @@
+"""Tests, from the fastest to the ones that start a whole cluster."""
