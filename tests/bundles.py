@@ -38,7 +38,7 @@ def write_linear_bundle(
         weights = np.random.default_rng(7).normal(size=(size, distribution.parameters))
     model = linear_model(weights, bias)
     digest = hashlib.sha256(model).hexdigest()
-    origin = Origin(uri="file:///test", format="onnx", sha256=digest, importer="test")
+    origin = Origin(uri="file:///test", format="ONNX", sha256=digest, importer="test")
     manifest = BundleManifest(
         observation_size=weights.shape[0], distribution=distribution, model_sha256=digest, origin=origin
     )

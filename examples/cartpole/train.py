@@ -144,7 +144,7 @@ def main() -> None:
     model = as_onnx(network)
     digest = hashlib.sha256(model).hexdigest()
     origin = Origin(
-        uri="examples/cartpole/train.py", format="onnx", sha256=digest, importer="examples/cartpole/train.py"
+        uri="examples/cartpole/train.py", format="ONNX", sha256=digest, importer="examples/cartpole/train.py"
     )
     manifest = BundleManifest(
         observation_size=OBSERVATIONS, distribution=Categorical(size=ACTIONS), model_sha256=digest, origin=origin

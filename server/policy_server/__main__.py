@@ -37,7 +37,8 @@ def main() -> int:
         port = arguments.metrics_port
         start_http_server(port, arguments.host)
     except OSError as error:
-        print(f"error: port {port} of {arguments.host}: {error.strerror}; choose another", file=sys.stderr)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        print(f"error: port {port} of {arguments.host}: {reason}; choose another", file=sys.stderr)
         return EXIT_BAD_INPUT
     asyncio.run(_serve(host, serving, listener, arguments))
     return 0

@@ -78,7 +78,7 @@ class Origin(ConfigModel):
     uri: str
     """What was imported, without credentials."""
     format: str
-    """The format it had, such as `tensorflow-savedmodel`."""
+    """The format it had, such as `SavedModel`."""
     sha256: str
     """The digest of what was fetched."""
     importer: str

@@ -48,6 +48,19 @@ class ObservationType(StrEnum):
         return ObservationType(self.value.removeprefix("List[").removesuffix("]"))
 
 
+class ModelFormat(StrEnum):
+    """The formats that can be imported."""
+
+    BUNDLE = "Bundle"
+    ONNX = "ONNX"
+    SAVED_MODEL = "SavedModel"
+
+    @property
+    def needs_framework(self) -> bool:
+        """Whether a training framework must be there to convert it."""
+        return self is ModelFormat.SAVED_MODEL
+
+
 class Observation(ConfigModel):
     """One named observation: one input of the model, or several where it is a list."""
 
@@ -70,13 +83,13 @@ class Observation(ConfigModel):
     def _bounds_fit_the_type(self) -> Self:
         if not self.type.is_list and (self.min_items is not None or self.max_items is not None):
             raise ValueError(
-                f"observation {self.name!r} is a {self.type}: minItems and maxItems are for lists;"
+                f"observation {self.name!r} is of type {self.type}: minItems and maxItems are for lists;"
                 f" remove them or make it a List[{self.type}]"
             )
         if None not in (self.min_items, self.max_items) and self.min_items > self.max_items:  # type: ignore[operator]
             raise ValueError(f"observation {self.name!r}: minItems {self.min_items} > maxItems {self.max_items}")
         if self.type.item is ObservationType.BOOL and (self.minimum, self.maximum) != (None, None):
-            raise ValueError(f"observation {self.name!r} is a {self.type}: remove minimum and maximum")
+            raise ValueError(f"observation {self.name!r} is of type {self.type}: remove minimum and maximum")
         if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
             raise ValueError(f"observation {self.name!r}: minimum {self.minimum} > maximum {self.maximum}")
         return self

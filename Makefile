@@ -1,0 +1,96 @@
+# Everything runs in .venv, which the first target that needs it creates from the lock files in requirements/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+EXAMPLE := manifests/examples/cartpole.yaml
+# Tests that need more than this machine's Python say so when they are skipped.
+TESTS ?= tests/unit tests/integration
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit check lint types layers format generate verify lock bench clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+# Two sets: what serving needs, in half a minute; and all that developing needs, importers' frameworks included.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed; set PYTHON") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: requirements/local.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing what serving needs into $(VENV) ..."
+	$(PIP) install --quiet --require-hashes -r requirements/local.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing what developing needs into $(VENV) (a minute or two: TensorFlow among it) ..."
+	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.local
+
+demo: $(VENV)/.local ## Serve the sample policy on this machine and send it a first request; Ctrl-C ends it.
+	@$(BIN)/policyserver up $(EXAMPLE) --send-sample $(DEMO_OPTIONS)
+
+test: $(VENV)/.dev ## Run all tests.
+	$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
+
+unit: $(VENV)/.dev ## Run the tests that take seconds.
+	$(BIN)/python -m pytest tests/unit $(PYTEST_OPTIONS)
+
+check: lint types layers verify ## Check style, types, layers and generated files.
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+generate: $(VENV)/.dev ## Write the generated files anew.
+	@$(MAKE) --no-print-directory generated INTO=.
+
+# What is generated, written below INTO.
+.PHONY: generated
+generated:
+	@mkdir -p $(INTO)/crds $(INTO)/manifests/examples
+	@$(BIN)/python -m policy_operator.crd $(INTO)/crds/policyservers.yaml
+	@$(BIN)/python examples/cartpole/manifest.py > $(INTO)/manifests/examples/cartpole.yaml
+
+verify: $(VENV)/.dev ## Check that generated files and lock files are what their sources make.
+	@rm -rf build/verify && mkdir -p build/verify/requirements
+	@$(MAKE) --no-print-directory generated INTO=build/verify
+	@cp requirements/*.txt build/verify/requirements/
+	@$(MAKE) --no-print-directory locked INTO=build/verify
+	@cd build/verify && find . -type f | while read -r file; do \
+	  diff -u "../../$$file" "$$file" || { echo "error: $$file is not what its source makes; run make generate lock" >&2; exit 1; }; done
+	@echo "Generated files are what their sources make."
+
+lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes; UPGRADE=--upgrade takes newer versions.
+	@$(MAKE) --no-print-directory locked INTO=.
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+# All agree with dev.txt, so that what is tested is what is shipped.
+.PHONY: locked
+locked:
+	@$(COMPILE) --extra operator --extra server --extra importers --group dev -o $(INTO)/requirements/dev.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator --extra server --group build -o $(INTO)/requirements/local.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator -o $(INTO)/requirements/operator.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server -o $(INTO)/requirements/server.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server --extra importers -o $(INTO)/requirements/importers.txt
+
+bench: $(VENV)/.dev ## Measure; each figure stands beside a peer's from the same run.
+	$(BIN)/python -m pytest tests/bench -s $(PYTEST_OPTIONS)
+
+clean: ## Remove what the other targets made.
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,292 @@
+"""The PolicyServer resource: the one source of its definition, its documentation and its validation.
+
+What the API server checks of it is said beside the models, in CEL, and checked here too, with the same words:
+a laptop has no API server.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from policy_operator import names
+from policy_operator.errors import InvalidPolicyServerError, field_path, problems_in
+from policy_operator.names import TextRule
+from policy_server.config import ConfigModel, ModelFormat, Schema
+
+LONGEST_TEXT = 65_536
+
+NO_PLAIN_KEY = TextRule(
+    r"""(?i)(^|[^a-z0-9_])api[_-]?key["']?\s*:""",
+    "holds an API key in plain text; put the key into a Secret"
+    " (kubectl create secret generic NAME --from-literal=key=...), name the Secret in spec.apiKeySecret and remove the"
+    " key here; `policyserver schema convert schema.yaml` does it for you",
+    forbidden=True,
+)
+
+
+@dataclass(frozen=True)
+class ExactlyOne:
+    """Of several fields one is given, and no more."""
+
+    fields: tuple[str, ...]
+    message: str
+
+    def validation(self) -> JsonDict:
+        """The rule for the API server."""
+        given = ", ".join(f"has(self.{field})" for field in self.fields)
+        return {"rule": f"[{given}].filter(given, given).size() == 1", "message": self.message}
+
+    def broken_by(self, model: BaseModel) -> bool:
+        """Whether none or more than one is given."""
+        fields = [name for name, field in type(model).model_fields.items() if (field.alias or name) in self.fields]
+        return sum(getattr(model, name) is not None for name in fields) != 1
+
+
+ONE_SCHEMA = ExactlyOne(("schema", "schemaText", "schemaFrom"), "give exactly one of schema, schemaText and schemaFrom")
+ONE_AUTH = ExactlyOne(
+    ("apiKeySecret", "auth"),
+    "give exactly one of apiKeySecret and auth: name a Secret of accepted keys, or say `auth: none` to serve everyone",
+)
+
+
+class ObservationRules:
+    """The rules of `policy_server.config`, which knows nothing of Kubernetes, told to the API server too.
+
+    All but one: that names differ would cost more than a rule may.
+    """
+
+    RULES = (
+        (
+            "self.type.startsWith('List') || !(has(self.minItems) || has(self.maxItems))",
+            "minItems and maxItems are for lists",
+        ),
+        ("!has(self.minItems) || !has(self.maxItems) || self.minItems <= self.maxItems", "minItems > maxItems"),
+        ("!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum", "minimum > maximum"),
+        (
+            "!self.type.contains('bool') || !(has(self.minimum) || has(self.maximum))",
+            "a bool has no minimum or maximum",
+        ),
+    )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        node = handler(schema)
+        observations = handler.resolve_ref_schema(node)["properties"]["observations"]
+        observation = handler.resolve_ref_schema(observations["items"])
+        observation["x-kubernetes-validations"] = [{"rule": rule, "message": text} for rule, text in self.RULES]
+        return node
+
+
+class ConfigMapKey(ConfigModel):
+    """One entry of a ConfigMap."""
+
+    name: Annotated[str, StringConstraints(pattern=names.OBJECT_NAME, max_length=253)]
+    """Name of the ConfigMap, in the namespace of the PolicyServer."""
+    key: Annotated[str, StringConstraints(pattern="^[-._a-zA-Z0-9]+$", max_length=253)]
+    """Key of the entry in the ConfigMap's `data`."""
+
+
+class SecretReference(ConfigModel):
+    """A Secret in the same namespace."""
+
+    name: Annotated[str, StringConstraints(pattern=names.OBJECT_NAME, max_length=253)]
+    """Name of the Secret, in the namespace of the PolicyServer."""
+
+
+class SchemaSource(ConfigModel):
+    """Where the text of a Pathmind `schema.yaml` is kept."""
+
+    config_map_key_ref: ConfigMapKey
+    """The entry of a ConfigMap, as `kubectl create configmap NAME --from-file=schema.yaml` makes it."""
+
+
+class PolicyServerSpec(ConfigModel):
+    """What is served, to whom, where, and how often."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"x-kubernetes-validations": [ONE_SCHEMA.validation(), ONE_AUTH.validation()]}
+    )
+
+    model_uri: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9+.-]*:.+", max_length=LONGEST_TEXT)]
+    """Where the trained model is, as a URI with its scheme: `https://models.example/mouse/saved_model.zip`, or
+    `file:///models/mouse` for what is on the node or laptop."""
+    format: ModelFormat | None = None
+    """What the model is. Without it, it is found out by its content, which takes the larger image of the importers; a
+    Bundle (made by `policyserver import`) and ONNX need the server's image alone."""
+    observation_schema: Annotated[Annotated[Schema, ObservationRules()] | None, Field(alias="schema")] = None
+    """What the policy observes and what kind of action it takes. Exactly one of schema, schemaText and schemaFrom."""
+    schema_text: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT), NO_PLAIN_KEY] | None = None
+    """The text of a Pathmind `schema.yaml`, as it is but without its `api_key`. It is read in its own order, which a
+    mapping in a Kubernetes resource would lose."""
+    schema_from: SchemaSource | None = None
+    """Where the text of a Pathmind `schema.yaml` is found, when it should not be in the PolicyServer itself."""
+    api_key_secret: SecretReference | None = None
+    """The Secret whose values are the accepted API keys, each of them. Two keys at once let clients change from one to
+    the other without a gap. Exactly one of apiKeySecret and auth."""
+    auth: Literal["none"] | None = None
+    """Says `none` to serve everyone who can reach the server; there is no other value."""
+    replicas: Annotated[int, Field(ge=0, le=2_147_483_647)] = 1
+    """How many pods serve the policy."""
+    url_path: (
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=253),
+            names.URL_PATH,
+            names.URL_PATH_WITHOUT_DOTS,
+            names.URL_PATH_NOT_RESERVED,
+        ]
+        | None
+    ) = None
+    """The path of the server's URL. Without it, it is the `url_path` of a Pathmind schema, or else NAMESPACE/NAME.
+    Slashes at its ends don't matter."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        broken = [rule.message for rule in (ONE_SCHEMA, ONE_AUTH) if rule.broken_by(self)]
+        if broken:
+            raise ValueError("\n".join(broken))
+        return self
+
+
+class _OpenModel(ConfigModel):
+    """What others write, such as Kubernetes or another version of the operator: more than is known here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(_OpenModel):
+    """One aspect of the PolicyServer's state, as the API conventions of Kubernetes have it."""
+
+    type: Annotated[str, StringConstraints(max_length=316)]
+    """What is judged, such as Ready."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it is so."""
+    reason: Annotated[str, StringConstraints(pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)]
+    """Why, in one word for programs."""
+    message: Annotated[str, StringConstraints(max_length=32_768)]
+    """Why, in a sentence for people; it names the thing that fails."""
+    last_transition_time: AwareDatetime
+    """When the status last changed."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the resource that was judged."""
+
+
+class PolicyServerStatus(_OpenModel):
+    """What the operator last saw."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the resource that this status is about."""
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            default_factory=list,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ]
+    """The state, aspect by aspect; Ready sums the others up."""
+    url: str | None = None
+    """Where the server answers."""
+    replicas: Annotated[int, Field(ge=0)] | None = None
+    """How many pods there are; `kubectl scale` and autoscalers read it."""
+    selector: str | None = None
+    """The labels of the pods, as `kubectl scale` and autoscalers need them."""
+
+
+class ObjectMeta(_OpenModel):
+    """The part of the metadata that matters here; the rest is Kubernetes' own."""
+
+    name: Annotated[str, names.SERVER_NAME]
+    """Name of the PolicyServer."""
+    namespace: Annotated[str, StringConstraints(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] = "default"
+    """Namespace of the PolicyServer."""
+    uid: str | None = None
+    generation: int | None = None
+    labels: Annotated[dict[str, str], Field(default_factory=dict)]
+    annotations: Annotated[dict[str, str], Field(default_factory=dict)]
+    creation_timestamp: AwareDatetime | None = None
+
+
+class PolicyServer(ConfigModel):
+    """Serves a trained reinforcement-learning policy over HTTP."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": names.SERVER_NAME.cel("self.metadata.name"),
+                    "message": f"metadata.name {names.SERVER_NAME.message}",
+                }
+            ]
+        }
+    )
+
+    api_version: Literal["policyserver.io/v1alpha1"]
+    """Version of this API: policyserver.io/v1alpha1."""
+    kind: Literal["PolicyServer"]
+    """The kind of the resource: PolicyServer."""
+    metadata: ObjectMeta
+    """Name and namespace, as for every resource."""
+    spec: PolicyServerSpec
+    """What is served, to whom, where, and how often."""
+    status: PolicyServerStatus | None = None
+    """What the operator last saw; written by nobody else."""
+
+    def __str__(self) -> str:
+        return f"PolicyServer {self.metadata.namespace}/{self.metadata.name}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.metadata.namespace, self.metadata.name
+
+
+def parse(document: Mapping[str, Any]) -> PolicyServer:
+    """The PolicyServer in a YAML document; InvalidPolicyServerError names each wrong field and its remedy.
+
+    Strict as the API server is: a number in quotes is a text, a null is as good as nothing.
+    """
+    try:
+        written = json.dumps(_without_nulls(document), allow_nan=False, default=str)
+    except (ValueError, RecursionError):  # .inf, .nan, or an anchor that holds itself
+        raise InvalidPolicyServerError(["the document can't be written as JSON, which Kubernetes needs"]) from None
+    plain_keys = [f"{path}: {NO_PLAIN_KEY.message}" for path in _plain_keys(document.get("spec"), ("spec",))]
+    if plain_keys:
+        raise InvalidPolicyServerError(plain_keys)
+    try:
+        return PolicyServer.model_validate_json(written, strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise InvalidPolicyServerError(problems_in(error, PolicyServer)) from None
+
+
+def _plain_keys(value: object, location: tuple[str | int, ...]) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if str(name).lower().replace("_", "").replace("-", "") == "apikey":
+                yield field_path((*location, str(name)))
+            else:
+                yield from _plain_keys(inner, (*location, str(name)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _plain_keys(inner, (*location, index))
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value]
+    return value

@@ -1,0 +1,197 @@
+"""`policyserver`: the command line for people; `--help` on each command shows examples."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from policy_operator.errors import PolicyOperatorError
+from policy_operator.local import Endpoint, LocalServer, ProcessFailed
+from policy_operator.manifests import Resolved, dump, read
+from policy_operator.sample_request import SampleRequest, sample_request
+from policy_operator.schema_text import convert, parse_schema_text
+
+EXIT_BAD_INPUT = 2
+
+app = typer.Typer(
+    name="policyserver",
+    help="Serve trained reinforcement-learning policies: on this machine, or on Kubernetes from the same YAML.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+schema_app = typer.Typer(help="Work with the schema of observations.", no_args_is_help=True)
+app.add_typer(schema_app, name="schema")
+
+
+def main() -> None:
+    """Runs the command line; bad input ends in one line on standard error and exit code 2."""
+    try:
+        app()
+    except ProcessFailed as failed:  # the process has told why
+        sys.exit(failed.code)
+    except PolicyOperatorError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    for line in message.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(EXIT_BAD_INPUT)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(version("policyserver"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def up(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Manifests with PolicyServers; `-` for stdin.")],
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port of the API.")] = 8000,
+    metrics_port: Annotated[int, typer.Option(help="The port of the Prometheus metrics.")] = 8080,
+    seed: Annotated[int | None, typer.Option(help="Make sampled actions repeatable.")] = None,
+    send_sample: Annotated[bool, typer.Option(help="Send a first request to each and show its answer.")] = False,
+) -> None:
+    """Serve the PolicyServers of some files on this machine, as the operator would in a cluster.
+
+    Secrets and ConfigMaps that they name are read from the same files. Edits are taken up without dropping a request.
+
+    Example: `policyserver up manifests/examples/cartpole.yaml`
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, leaving nothing behind
+    endpoint = Endpoint(host, port, metrics_port)
+    server = LocalServer(files, endpoint, lambda message: print(message, file=sys.stderr, flush=True), seed)
+    try:
+        for served in server.start():
+            _introduce(served, endpoint, send_sample)
+        print("\nServing; edit the files to change what is served, Ctrl-C to stop.", flush=True)
+        server.follow()
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+    finally:
+        server.stop()
+
+
+def _introduce(served: Resolved, endpoint: Endpoint, send: bool) -> None:
+    url = f"{endpoint.url}/{served.url_path}/"
+    print(f"\n{served.server}\n  URL      {url}\n  docs     {url}docs\n  metrics  {_metrics_url(endpoint)}")
+    request = sample_request(served, endpoint.url)
+    if request is None:
+        return
+    print(f"  try      {request.curl}", flush=True)
+    if send:
+        print(f"  answer   {_answer(request)}", flush=True)
+
+
+def _metrics_url(endpoint: Endpoint) -> str:
+    return Endpoint(endpoint.host, endpoint.metrics_port, endpoint.metrics_port).url + "/metrics"
+
+
+def _answer(request: SampleRequest) -> str:
+    asked = urllib.request.Request(request.url, request.body, dict(request.headers))  # noqa: S310 -- our own URL
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 -- our own URL
+            return f"{answer.status} {answer.read().decode()}"
+    except urllib.error.HTTPError as error:
+        return f"{error.code} {error.read().decode()}"
+
+
+@app.command("import")
+def import_model(
+    uri: Annotated[str, typer.Argument(help="The model: a path or a URI (file, http, https, data, …).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder, which must not exist yet.")],
+    schema: Annotated[
+        Path | None,
+        typer.Option(help="A PolicyServer manifest or a Pathmind schema.yaml that the model must agree with."),
+    ] = None,
+) -> None:
+    """Convert a trained model into a bundle: `policy.onnx` and `policy.json`, which are all that a server needs.
+
+    Reads SavedModels (folder or zip), ONNX and bundles.
+
+    Example: `policyserver import saved_model.zip -o bundle/ --schema schema.yaml`
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["import", uri, "--output", str(output)]
+        if schema is not None:
+            file = Path(folder) / "schema.json"
+            file.write_text(_schema_json(schema))
+            arguments += ["--schema", str(file)]
+        # A process of its own: a framework that crashes or hangs takes nobody with it.
+        done = subprocess.run(
+            [sys.executable, "-m", "policy_server.importers", *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise ProcessFailed(done.returncode)
+    manifest = json.loads(done.stdout)
+    print(f"{output}: {manifest['observationSize']} observations in, {_describe(manifest['distribution'])} out")
+
+
+def _describe(distribution: dict[str, object]) -> str:
+    sizes = distribution.get("sizes") or distribution["size"]
+    return f"{distribution['kind']} {sizes}"
+
+
+def _schema_json(file: Path) -> str:
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"--schema {file}: {error}")
+    if "apiVersion" in text:
+        manifests = read([file])
+        if len(manifests.servers) != 1:
+            _fail(f"--schema {file}: there are {len(manifests.servers)} PolicyServers; there must be one")
+        (server,) = manifests.servers.values()
+        schema = manifests.schema(server).schema
+    else:
+        schema = parse_schema_text(text).schema
+    return schema.model_dump_json(by_alias=True)
+
+
+@schema_app.command("convert")
+def convert_schema(
+    file: Annotated[Path, typer.Argument(help="A Pathmind schema.yaml.")],
+    name: Annotated[str, typer.Option(help="The PolicyServer's name.")] = "policy",
+    model_uri: Annotated[str, typer.Option(help="Where its model is.")] = "https://models.example/saved_model.zip",
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Its namespace.")] = None,
+) -> None:
+    """Turn a Pathmind schema.yaml into a PolicyServer and the Secret with its API key, on standard output.
+
+    Example: `policyserver schema convert schema.yaml --name mouse --model-uri file:///models/mouse.zip > mouse.yaml`
+    """
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{file}: {error}")
+    conversion = convert(text, name, model_uri, namespace)
+    for warning in conversion.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    sys.stdout.write(dump(conversion.documents))
+
+
+if __name__ == "__main__":
+    main()

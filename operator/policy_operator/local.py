@@ -1,0 +1,234 @@
+"""Does on one machine what the operator does in a cluster: imports, configures, starts the server, follows edits.
+
+The server is the one that pods run, in a process of its own, told by the same configuration.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
+from policy_operator.manifests import Resolved, read
+from policy_operator.server_config import server_config
+
+POLL_SECONDS = 0.5
+EXIT_BAD_INPUT = 2
+Report = Callable[[str], None]
+
+
+class ProcessFailed(PolicyOperatorError):
+    """A process of the server ended with an error that it has told already."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the server listens."""
+
+    host: str
+    port: int
+    metrics_port: int
+
+    @property
+    def url(self) -> str:
+        """How this machine reaches it."""
+        here = self.host in ("0.0.0.0", "127.0.0.1", "::")  # noqa: S104 -- compared, not bound
+        return f"http://{'localhost' if here else self.host}:{self.port}"
+
+
+class LocalServer:
+    """The PolicyServers of some files, served from this machine."""
+
+    def __init__(
+        self, files: Sequence[str | Path], endpoint: Endpoint, report: Report, seed: int | None = None
+    ) -> None:
+        self._files = files
+        self._endpoint = endpoint
+        self._report = report
+        self._seed = seed
+        self._bundles = _cache_folder() / "bundles"
+        self._state = Path(tempfile.mkdtemp(prefix="policyserver-"))  # only this user can look inside: it holds keys
+        self._process: subprocess.Popen[bytes] | None = None
+        self._served: dict[str, Resolved] = {}
+        self._imported: dict[str, Path] = {}
+
+    def start(self) -> list[Resolved]:
+        """Imports and serves everything; returns what is served once it answers.
+
+        Raises:
+            PolicyOperatorError: something is wrong in the files, or a process failed and has said why.
+        """
+        self._require_free_ports()
+        served = self._configure()
+        self._start_process()
+        self._wait_until_ready()
+        return served
+
+    def follow(self) -> None:
+        """Serves until the process is interrupted; takes up edits, and starts the server anew should it die."""
+        seen = self._contents()
+        while True:
+            time.sleep(POLL_SECONDS)
+            if self._process and (code := self._process.poll()) is not None:
+                if code == EXIT_BAD_INPUT:  # it has said why, and would say it again
+                    raise ProcessFailed(code)
+                self._report(f"the server ended with exit code {code}; starting it again")
+                self._start_process()
+            if (contents := self._contents()) != seen:
+                seen = contents
+                try:
+                    self._configure()
+                except ProcessFailed:
+                    self._report("the edit is not served; what was served before goes on")
+                except PolicyOperatorError as error:
+                    self._report(f"{error}\nthe edit is not served; what was served before goes on")
+
+    def stop(self) -> None:
+        """Ends the server, lets requests under way finish, and removes what was written but the imported bundles."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+        shutil.rmtree(self._state, ignore_errors=True)
+
+    def _require_free_ports(self) -> None:
+        """Fails before a long import, and before another process that listens there is taken for ours."""
+        for port in (self._endpoint.port, self._endpoint.metrics_port):
+            try:
+                socket.create_server((self._endpoint.host, port)).close()
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                raise PolicyOperatorError(
+                    f"port {port} of {self._endpoint.host}: {reason}; choose another with --port and --metrics-port"
+                ) from None
+
+    def _contents(self) -> list[bytes]:
+        return [Path(file).read_bytes() if Path(file).is_file() else b"" for file in self._files]
+
+    def _configure(self) -> list[Resolved]:
+        """Imports what is new, then writes each server's configuration in one step; the server follows it."""
+        manifests = read(self._files)
+        for warning in manifests.warnings:
+            self._report(f"warning: {warning}")
+        resolved = manifests.resolve()
+        if not resolved:
+            raise InvalidManifestsError([f"{', '.join(map(str, self._files))}: there is no PolicyServer"])
+        bundles = {str(one.server): self._bundle(one) for one in resolved}
+        wanted = {f"{one.server.metadata.namespace}.{one.server.metadata.name}": one for one in resolved}
+        configs = self._state / "config"
+        configs.mkdir(exist_ok=True)
+        for name, one in wanted.items():
+            keys = self._write_keys(name, one.api_keys)
+            config = server_config(one.server, one.schema, bundles[str(one.server)], keys)
+            config = config.model_copy(update={"seed": self._seed})
+            _replace(configs / f"{name}.json", config.model_dump_json(by_alias=True, indent=2))
+        for name in self._served.keys() - wanted.keys():
+            (configs / f"{name}.json").unlink()
+        self._served = wanted
+        return resolved
+
+    def _write_keys(self, name: str, keys: Sequence[str]) -> Path:
+        folder = self._state / "keys" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, key in enumerate(keys):
+            _replace(folder / str(index), key)
+        for path in folder.iterdir():
+            if not path.name.isdigit() or int(path.name) >= len(keys):
+                path.unlink()
+        return folder
+
+    def _bundle(self, one: Resolved) -> Path:
+        """Imports the model unless this run has: what was served first under a URI goes on being served."""
+        uri, schema = one.server.spec.model_uri, one.schema.schema
+        # What decides how a model is converted; its observations are checked when it is loaded.
+        kind = json.dumps([uri, schema.discrete, schema.tuple, one.server.spec.format])
+        if kind not in self._imported:
+            with tempfile.TemporaryDirectory(dir=self._state) as folder:
+                source = Path(folder) / "source"
+                fetched = json.loads(self._importer("fetch", uri, "--output", str(source)))
+                identity = json.dumps([fetched["sha256"], version("policyserver"), schema.discrete, schema.tuple])
+                bundle = self._bundles / hashlib.sha256(identity.encode()).hexdigest()[:32]
+                if not bundle.is_dir():
+                    schema_file = Path(folder) / "schema.json"
+                    schema_file.write_text(schema.model_dump_json(by_alias=True))
+                    expected = ["--format", one.server.spec.format] if one.server.spec.format else []
+                    self._importer(
+                        "convert",
+                        fetched["path"],
+                        "--output",
+                        str(bundle),
+                        "--schema",
+                        str(schema_file),
+                        "--uri",
+                        uri,
+                        "--sha256",
+                        fetched["sha256"],
+                        *expected,
+                    )  # fmt: skip -- an option and its value are one thing
+            self._imported[kind] = bundle
+        return self._imported[kind]
+
+    def _importer(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "policy_server.importers", *arguments]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise ProcessFailed(done.returncode)
+        return done.stdout
+
+    def _start_process(self) -> None:
+        endpoint = self._endpoint
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "policy_server",
+                "--config",
+                str(self._state / "config"),
+                "--host",
+                endpoint.host,
+                "--port",
+                str(endpoint.port),
+                "--metrics-port",
+                str(endpoint.metrics_port),
+                "--parent",
+                str(os.getpid()),
+            ],  # fmt: skip -- an option and its value are one thing
+            # Ctrl-C reaches the whole foreground group; the server is told once, by stop().
+            start_new_session=True,
+        )
+
+    def _wait_until_ready(self) -> None:
+        process = self._process
+        while process and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self._endpoint.url}/readyz", timeout=5):  # noqa: S310 -- our own URL
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.02)
+        raise ProcessFailed(process.returncode if process else 1)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes in one step, so that a reader finds the old text or the new one."""
+    fresh = path.with_name(f".{path.name}")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def _cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "policyserver"

@@ -1,0 +1,209 @@
+"""`python -m policy_server.importers`: the two init containers of a pod, and both in one for a laptop."""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from policy_server.config import ModelFormat, Schema, ServerConfig
+from policy_server.errors import ImportFailed, PolicyServerError
+from policy_server.importers import convert as conversion
+from policy_server.importers import fetch as fetching
+from policy_server.importers.detect import SUPPORTED
+from policy_server.importers.uri import redacted_text
+
+_LONGEST_MESSAGE = 1500
+_INTERRUPTED = 130
+_EXAMPLES = """examples:
+  python -m policy_server.importers fetch https://models.example/mouse/saved_model.zip --output fetched
+  python -m policy_server.importers convert fetched/model --output bundle --config server.json
+  python -m policy_server.importers import file:saved_model.zip --output bundle --schema schema.json
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ImportFailed(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0, or 2 with one line `error: …` on stderr."""
+    signal.signal(signal.SIGTERM, _terminate)  # as process 1 of a container nothing else would end it
+    verbose = "--verbose" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _parser().parse_args(arguments)
+        print(json.dumps(options.run(options)))
+    except KeyboardInterrupt:
+        _say("error: interrupted")
+        return _INTERRUPTED
+    except PolicyServerError as error:
+        _report(str(error), error if verbose else None)
+        return 2
+    except Exception as error:  # noqa: BLE001  # the last edge: a person gets a line, --verbose the rest
+        _report(f"unexpected {type(error).__name__}: {error}; --verbose shows where", error if verbose else None)
+        return 2
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> dict[str, Any]:
+    fetched = _fetched(options, options.output)
+    if not sys.stderr.isatty():
+        _say(f"fetched {fetched.bytes:,} bytes from {fetched.uri}")
+    return fetching.as_json(fetched)
+
+
+def _convert(options: argparse.Namespace) -> dict[str, Any]:
+    return _converted(options, options.source, options.uri, _schema(options))
+
+
+def _import(options: argparse.Namespace) -> dict[str, Any]:
+    schema = _schema(options)  # a wrong schema file is found before anything is fetched
+    with tempfile.TemporaryDirectory(prefix="policyserver-import-") as folder:
+        fetched = _fetched(options, Path(folder))
+        return _converted(options, fetched.path, fetched.uri, schema)
+
+
+def _fetched(options: argparse.Namespace, directory: Path) -> fetching.Fetched:
+    with _bar(desc="fetch", unit="B", unit_scale=True, unit_divisor=1024) as bar:
+        return fetching.fetch(
+            options.uri, directory, max_bytes=options.max_bytes, timeout=options.timeout, progress=bar.update
+        )
+
+
+def _converted(options: argparse.Namespace, source: Path, uri: str | None, schema: Schema | None) -> dict[str, Any]:
+    with _bar(desc="convert", total=len(conversion.STAGES), unit="stage") as bar:
+        converted = conversion.convert(
+            source,
+            options.output,
+            schema=schema,
+            expected=ModelFormat(options.format) if options.format else None,
+            uri=uri,
+            sha256=options.sha256,
+            max_bytes=options.max_bytes,
+            seconds=options.timeout,
+            stage=_stages(bar),
+            verbose=options.verbose,
+        )
+        bar.update(len(conversion.STAGES) - bar.n)
+    for warning in converted.warnings:
+        _say(f"warning: {warning}")
+    manifest = converted.manifest
+    if not sys.stderr.isatty():
+        sizes = f"{manifest.observation_size} observations to {manifest.distribution.parameters} parameters"
+        _say(f"converted {manifest.origin.format} from {uri or source}: {sizes}")
+    return manifest.model_dump(mode="json", by_alias=True)
+
+
+def _stages(bar: "tqdm[NoReturn]") -> Callable[[str], None]:
+    def begin(name: str) -> None:
+        bar.set_postfix_str(name)
+        bar.update(conversion.STAGES.index(name) - bar.n)
+
+    return begin
+
+
+def _bar(**options: Any) -> "AbstractContextManager[tqdm[NoReturn]]":
+    return tqdm(file=sys.stderr, disable=not sys.stderr.isatty(), leave=False, **options)
+
+
+def _schema(options: argparse.Namespace) -> Schema | None:
+    path: Path | None = options.config or options.schema
+    if path is None:
+        return None
+    try:
+        text = path.read_text()
+        if options.config:
+            return ServerConfig.model_validate_json(text).observation_schema
+        return Schema.model_validate_json(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImportFailed(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise ImportFailed(f"{path}: {where}: {first['msg']}") from None
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m policy_server.importers",
+        description=f"Turns a trained policy into a bundle (policy.onnx and policy.json). Supported: {SUPPORTED}.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    fetch = commands.add_parser("fetch", help="bring a URI into a folder, convert nothing")
+    fetch.add_argument("uri", metavar="URI", help="a path, file:, http(s):, data:, or any URI that fsspec opens")
+    fetch.add_argument("--output", type=Path, required=True, metavar="DIR", help="the result will be DIR/model")
+    fetch.set_defaults(run=_fetch)
+    convert = commands.add_parser("convert", help="make a bundle of a fetched file or folder; needs no network")
+    convert.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder")
+    convert.add_argument("--uri", help="where SOURCE came from, for the manifest")
+    convert.set_defaults(run=_convert)
+    both = commands.add_parser("import", help="fetch and convert")
+    both.add_argument("uri", metavar="URI", help="as of fetch")
+    both.set_defaults(run=_import)
+    for command in (convert, both):
+        command.add_argument("--output", type=Path, required=True, metavar="BUNDLE", help="the folder to write")
+        known = command.add_mutually_exclusive_group()
+        known.add_argument("--config", type=Path, metavar="FILE", help="a server's configuration, for its schema")
+        known.add_argument("--schema", type=Path, metavar="FILE", help="a schema as JSON, to check")
+        command.add_argument("--format", choices=[str(one) for one in ModelFormat], help="refuse any other format")
+        command.add_argument("--sha256", metavar="DIGEST", help="refuse a source with any other digest")
+    for command in (fetch, convert, both):
+        command.epilog, command.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
+        command.add_argument(
+            "--max-bytes",
+            type=_positive,
+            default=fetching.DEFAULT_MAX_BYTES,
+            metavar="N",
+            help="the most to fetch, and the most an archive may hold (default: %(default)s)",
+        )
+        command.add_argument(
+            "--timeout",
+            type=_seconds,
+            default=fetching.DEFAULT_TIMEOUT,
+            metavar="SECONDS",
+            help="the limit of each step (default: %(default)g)",
+        )
+        command.add_argument("--verbose", action="store_true", help="show tracebacks and the frameworks' logs")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (number := float(text)) <= 7 * 24 * 3600:
+        raise ValueError
+    return number
+
+
+def _report(message: str, error: Exception | None) -> None:
+    if error is not None:
+        sys.stderr.write(redacted_text("".join(traceback.format_exception(error))))
+    line = " ".join(redacted_text(message).split())
+    _say(f"error: {line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + ' …'}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    sys.exit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

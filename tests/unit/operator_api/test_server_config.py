@@ -1,0 +1,138 @@
+"""A PolicyServer makes one configuration of its server, in a cluster and on a laptop."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policy_operator.api import parse
+from policy_operator.errors import InvalidPolicyServerError
+from policy_operator.server_config import ResolvedSchema, resolve_schema, server_config, url_path
+from policy_server.config import PolicyConfig, ServerConfig
+
+Make = Callable[..., dict[str, Any]]
+BUNDLE = Path("/bundle")
+KEYS = Path("/keys")
+FROM_CONFIG_MAP = {"configMapKeyRef": {"name": "mouse-schema", "key": "schema.yaml"}}
+ORDERED = "parameters: {discrete: true}\nobservations: {zebra: {type: float}, apple: {type: int}, mole: {type: bool}}"
+
+
+def refused(spec: dict[str, Any], config_map: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(InvalidPolicyServerError) as raised:
+        url_path(server := parse(spec), resolve_schema(server, config_map))
+    return list(raised.value.problems)
+
+
+def test_the_configuration_says_all_that_the_resource_says(document: Make) -> None:
+    server = parse(document(urlPath="/api/v1/"))
+    config = server_config(server, resolve_schema(server, None), BUNDLE, KEYS)
+    assert config == ServerConfig(
+        name="mouse",
+        url_path="api/v1",
+        observation_schema=server.spec.observation_schema,
+        policies=[PolicyConfig(name="mouse", bundle=BUNDLE)],
+        auth="apiKey",
+        api_keys_directory=KEYS,
+    )
+
+
+def test_no_key_is_read_where_none_is_needed(document: Make) -> None:
+    server = parse(document(apiKeySecret=None, auth="none"))
+    config = server_config(server, resolve_schema(server, None), BUNDLE, KEYS)
+    assert (config.auth, config.api_keys_directory) == ("none", None)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"schemaText": ORDERED},
+        {"schemaFrom": FROM_CONFIG_MAP},
+        {
+            "schema": {
+                "observations": [
+                    {"name": "zebra", "type": "float"},
+                    {"name": "apple", "type": "int"},
+                    {"name": "mole", "type": "bool"},
+                ]
+            }
+        },
+    ],
+)
+def test_observations_reach_the_server_in_the_order_they_were_written(document: Make, spec: dict[str, Any]) -> None:
+    server = parse(document(**{"schema": None} | spec))
+    config = server_config(server, resolve_schema(server, {"schema.yaml": ORDERED}), BUNDLE, KEYS)
+    written = config.model_dump_json(by_alias=True)
+    assert [one["name"] for one in json.loads(written)["schema"]["observations"]] == ["zebra", "apple", "mole"]
+    assert ServerConfig.model_validate_json(written) == config
+
+
+@pytest.mark.parametrize(
+    ("spec_path", "text_path", "expected"),
+    [
+        (None, None, "lab/mouse"),
+        (None, "/app/v1/", "app/v1"),
+        ("api/v1", "app/v1", "api/v1"),
+        ("api/v1", "docs", "api/v1"),
+    ],
+)
+def test_the_spec_beats_the_text_and_the_text_beats_the_default(
+    document: Make, spec_path: str | None, text_path: str | None, expected: str
+) -> None:
+    server = parse(document(urlPath=spec_path))
+    schema = server.spec.observation_schema
+    assert schema is not None
+    assert url_path(server, ResolvedSchema(schema, text_path)) == expected
+
+
+def test_a_path_that_hides_a_route_is_refused_wherever_it_comes_from(document: Make) -> None:
+    (problem,) = refused(document(metadata={"namespace": "docs"}))
+    assert problem.startswith(
+        "spec.urlPath, by default NAMESPACE/NAME: docs/mouse must not start with a route of the server itself"
+    )
+    assert problem.endswith("; set spec.urlPath")
+    (problem,) = refused(
+        document(schema=None, schemaText="parameters: {discrete: true, url_path: api/v1.0}"),
+    )
+    assert problem.startswith("url_path in the schema's text: api/v1.0 must not start with a route")
+    assert problem.endswith("; set spec.urlPath")
+
+
+def test_what_is_wrong_in_a_text_is_told_with_its_line_and_place(document: Make) -> None:
+    text = "parameters: {discrete: true}\nobservations:\n  a: {type: int, minimum: low}\n  b: {typ: int}"
+    problems = [
+        "line 3: observations.a.minimum: must be a valid number",
+        "line 4: observations.b.typ: unknown; there are type, min_items, minItems, max_items, maxItems, minimum,"
+        " maximum, description",
+        "line 4: observations.b: has no type; give it one of int, float, bool, List[int], List[float], List[bool]",
+    ]
+    assert refused(document(schema=None, schemaText=text)) == [f"spec.schemaText: {problem}" for problem in problems]
+    assert refused(document(schema=None, schemaFrom=FROM_CONFIG_MAP), {"schema.yaml": text}) == [
+        f"ConfigMap mouse-schema, schema.yaml: {problem}" for problem in problems
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "parameters: {discrete: true, api_key: sesame}",
+        'parameters: {discrete: true, "api\\u005fkey": sesame}',
+        "parameters:\n  discrete: true\n  ? api_key\n  : sesame",
+    ],
+)
+def test_a_plain_key_is_found_however_yaml_spells_it(document: Make, text: str) -> None:
+    (problem,) = refused(document(schema=None, schemaFrom=FROM_CONFIG_MAP), {"schema.yaml": text})
+    assert problem.startswith("ConfigMap mouse-schema, schema.yaml: holds an API key in plain text; put the key into")
+    assert "sesame" not in problem
+
+
+def test_a_missing_config_map_is_named_with_the_command_that_makes_it(document: Make) -> None:
+    made = document(schema=None, schemaFrom=FROM_CONFIG_MAP)
+    assert refused(made) == [
+        "spec.schemaFrom.configMapKeyRef.name: there is no ConfigMap mouse-schema; make it with"
+        " kubectl create configmap mouse-schema --from-file=schema.yaml=schema.yaml"
+    ]
+    assert refused(made, {"b": "", "a": ""}) == [
+        "spec.schemaFrom.configMapKeyRef.key: ConfigMap mouse-schema has no schema.yaml in its data; there is a, b"
+    ]
