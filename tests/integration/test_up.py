@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ OBSERVATION = {"cart_position": 0.0, "cart_velocity": 0.0, "pole_angle": 0.0, "p
 KEY = {"access-token": "change-me"}
 
 
-def manifest(bundle: Path, name: str = "first", **spec: object) -> str:
+def manifest(bundle: Path, name: str = "first", **spec: Any) -> str:
     """Returns a PolicyServer over a bundle of three inputs, open to everyone."""
     observations = [{"name": letter, "type": "float"} for letter in "abc"]
     document = {
@@ -200,7 +201,7 @@ def test_a_stopped_up_ends_well_and_leaves_nothing_in_the_temporary_folder(
     assert not list((tmp_path / "temporary").iterdir())
 
 
-WRONG: Mapping[str, tuple[dict[str, object], str]] = {
+WRONG: Mapping[str, tuple[dict[str, Any], str]] = {
     "a schema of other width": (
         {"schema": {"observations": [{"name": "a", "type": "List[float]", "minItems": 8, "maxItems": 8}]}},
         "error: the schema's observations make 8 values, the model takes 3",

@@ -55,10 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> dict[str, Any]:
-    fetched = _fetched(options, options.output)
+    pinned = fetching.pinned_digest(options.uri, options.pins) if options.pins else None
+    fetched = _fetched(options, options.output, pinned)
     if not sys.stderr.isatty():
         _say(f"fetched {fetched.bytes:,} bytes from {fetched.uri}")
-    return fetching.as_json(fetched)
+    result = fetching.as_json(fetched)
+    if options.result:
+        options.result.write_text(json.dumps(result))
+    return result
 
 
 def _convert(options: argparse.Namespace) -> dict[str, Any]:
@@ -72,10 +76,15 @@ def _import(options: argparse.Namespace) -> dict[str, Any]:
         return _converted(options, fetched.path, fetched.uri, schema)
 
 
-def _fetched(options: argparse.Namespace, directory: Path) -> fetching.Fetched:
+def _fetched(options: argparse.Namespace, directory: Path, pinned: str | None = None) -> fetching.Fetched:
     with _bar(desc="fetch", unit="B", unit_scale=True, unit_divisor=1024) as bar:
         return fetching.fetch(
-            options.uri, directory, max_bytes=options.max_bytes, timeout=options.timeout, progress=bar.update
+            options.uri,
+            directory,
+            max_bytes=options.max_bytes,
+            timeout=options.timeout,
+            pinned=pinned,
+            progress=bar.update,
         )
 
 
@@ -143,6 +152,10 @@ def _parser() -> _Parser:
     fetch = commands.add_parser("fetch", help="bring a URI into a folder, convert nothing")
     fetch.add_argument("uri", metavar="URI", help="a path, file:, http(s):, data:, or any URI that fsspec opens")
     fetch.add_argument("--output", type=Path, required=True, metavar="DIR", help="the result will be DIR/model")
+    fetch.add_argument(
+        "--pins", type=Path, metavar="DIR", help="refuse another digest than the one in DIR's file for the URI, if any"
+    )
+    fetch.add_argument("--result", type=Path, metavar="FILE", help="write the line for standard output there, too")
     fetch.set_defaults(run=_fetch)
     convert = commands.add_parser("convert", help="make a bundle of a fetched file or folder; needs no network")
     convert.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder")

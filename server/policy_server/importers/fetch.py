@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import shutil
 import tempfile
 import time
@@ -44,6 +45,7 @@ def fetch(
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
     timeout: float = DEFAULT_TIMEOUT,
+    pinned: str | None = None,
     progress: Callable[[int], object] = ignore,
     pause: Callable[[float], object] = time.sleep,
 ) -> Fetched:
@@ -54,6 +56,7 @@ def fetch(
         directory: made if it isn't there.
         max_bytes: the most that may be fetched.
         timeout: seconds for everything, all tries together.
+        pinned: refuses what has any other digest.
         progress: is told the size in bytes of each piece; a negative number takes a failed try back.
         pause: waits that many seconds between two tries.
 
@@ -71,6 +74,11 @@ def fetch(
         arrived = staging / FETCHED_NAME
         _bring(uri, arrived, budget, pause)
         fetched = Fetched(redacted(uri), arrived, sha256_of(arrived), bytes_of(arrived))
+        if pinned is not None and fetched.sha256 != pinned:
+            raise ImportFailed(
+                f"{fetched.uri} gives other content than was first served from it (sha256 {fetched.sha256}, then"
+                f" {pinned}): give the new model a URI of its own"
+            )
         target = directory / FETCHED_NAME
         if target.is_symlink() or target.exists():
             target.rename(staging / "replaced")
@@ -129,6 +137,15 @@ def _data(uri: str) -> bytes:
         return base64.b64decode(raw, validate=True)
     except binascii.Error as error:
         raise ImportFailed(f"{redacted(uri)} isn't base64: {error}") from None
+
+
+def pinned_digest(uri: str, pins: Path) -> str | None:
+    """Returns the digest that was first served from a URI, if the folder `pins` knows it.
+
+    The file of a URI is named by the first 32 digits of its SHA-256, since a URI can't be a file's name.
+    """
+    file = pins / hashlib.sha256(uri.encode()).hexdigest()[:32]
+    return file.read_text().strip() if file.is_file() else None
 
 
 def as_json(fetched: Fetched) -> dict[str, Any]:

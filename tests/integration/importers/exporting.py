@@ -169,7 +169,7 @@ def export(folder: Path) -> None:
     module = tf.Module()
     module.weights = tf.Variable(np.random.default_rng(0).normal(size=(WIDTH, 4)).astype(np.float32))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, WIDTH], tf.float32, name="x")])
+    @tf.function(input_signature=[tf.TensorSpec([None, WIDTH], tf.float32, name="x")])  # type: ignore[untyped-decorator]
     def call(x: Any) -> Tensors:
         return {"y": tf.nn.relu(tf.matmul(x, module.weights))}
 

@@ -35,7 +35,7 @@ def onnx_policy() -> Callable[..., bytes]:
         if external is not None:
             onnx.external_data_helper.set_external_data(tensor, location=external)
             tensor.ClearField("raw_data")
-        shape = ["batch", width] if input_shape is None else list(input_shape)
+        shape: Dimensions = ["batch", width] if input_shape is None else list(input_shape)
         nodes = (
             [] if input_type == TensorProto.FLOAT else [helper.make_node("Cast", ["obs"], ["x"], to=TensorProto.FLOAT)]
         )

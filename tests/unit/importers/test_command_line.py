@@ -1,4 +1,6 @@
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -108,3 +110,19 @@ def test_help_holds_an_example_for_each_command() -> None:
         result = run(*command, "--help")
         assert result.returncode == 0
         assert "examples:" in result.stdout
+
+
+def test_a_pinned_uri_must_go_on_giving_what_it_first_gave(onnx_file: Callable[..., Path], tmp_path: Path) -> None:
+    source = tmp_path / "model.onnx"
+    shutil.copy(onnx_file(width=7), source)
+    pins, result = tmp_path / "pins", tmp_path / "result"
+    pins.mkdir()
+    arguments = ["fetch", f"file://{source}", "--output", tmp_path / "fetched", "--pins", pins, "--result", result]
+    assert run(*arguments).returncode == 0
+    first = json.loads(result.read_text())
+    (pins / hashlib.sha256(f"file://{source}".encode()).hexdigest()[:32]).write_text(first["sha256"])
+    assert run(*arguments).returncode == 0
+    shutil.copy(onnx_file(width=8), source)
+    line = refusal(*arguments)
+    assert "other content than was first served" in line
+    assert first["sha256"] in line

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ TUPLE = {DISTRIBUTION_PROPERTY: '{"kind": "MultiCategorical", "sizes": [2, 3]}'}
 def refused(tmp_path: Path) -> Callable[..., str]:
     """Converts, expects the refusal, and that it leaves nothing behind; returns the message."""
 
-    def run(source: Path, **options: object) -> str:
+    def run(source: Path, **options: Any) -> str:
         with pytest.raises(PolicyServerError) as caught:
             convert(source, tmp_path / "out" / "bundle", **options)
         assert not (tmp_path / "out").exists()

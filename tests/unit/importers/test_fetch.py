@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -85,7 +85,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def refused(tmp_path: Path) -> Callable[..., str]:
     """Fetches, expects the refusal, and that it leaves nothing behind; returns the message."""
 
-    def run(uri: str, **options: object) -> str:
+    def run(uri: str, **options: Any) -> str:
         with pytest.raises(ImportFailed) as caught:
             fetch(uri, tmp_path / "out", pause=lambda seconds: None, **options)
         assert not (tmp_path / "out").exists()
