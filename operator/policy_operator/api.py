@@ -14,18 +14,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
     model_validator,
 )
 from pydantic.config import JsonDict
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from policy_operator import names
 from policy_operator.errors import InvalidPolicyServerError, field_path, problems_in
 from policy_operator.names import TextRule
+from policy_operator.schema_rules import SchemaRules
 from policy_server.config import ConfigModel, ModelFormat, Schema
 
 LONGEST_TEXT = 65_536
@@ -64,33 +62,6 @@ ONE_AUTH = ExactlyOne(
 )
 
 
-class ObservationRules:
-    """The rules of `policy_server.config`, which knows nothing of Kubernetes, told to the API server too.
-
-    All but one: that names differ would cost more than a rule may.
-    """
-
-    RULES = (
-        (
-            "self.type.startsWith('List') || !(has(self.minItems) || has(self.maxItems))",
-            "minItems and maxItems are for lists",
-        ),
-        ("!has(self.minItems) || !has(self.maxItems) || self.minItems <= self.maxItems", "minItems > maxItems"),
-        ("!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum", "minimum > maximum"),
-        (
-            "!self.type.contains('bool') || !(has(self.minimum) || has(self.maximum))",
-            "a bool has no minimum or maximum",
-        ),
-    )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        node = handler(schema)
-        observations = handler.resolve_ref_schema(node)["properties"]["observations"]
-        observation = handler.resolve_ref_schema(observations["items"])
-        observation["x-kubernetes-validations"] = [{"rule": rule, "message": text} for rule, text in self.RULES]
-        return node
-
-
 class ConfigMapKey(ConfigModel):
     """One entry of a ConfigMap."""
 
@@ -127,7 +98,7 @@ class PolicyServerSpec(ConfigModel):
     format: ModelFormat | None = None
     """What the model is. Without it, it is found out by its content, which takes the larger image of the importers; a
     Bundle (made by `policyserver import`) and ONNX need the server's image alone."""
-    observation_schema: Annotated[Annotated[Schema, ObservationRules()] | None, Field(alias="schema")] = None
+    observation_schema: Annotated[Annotated[Schema, SchemaRules()] | None, Field(alias="schema")] = None
     """What the policy observes and what kind of action it takes. Exactly one of schema, schemaText and schemaFrom."""
     schema_text: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT), NO_PLAIN_KEY] | None = None
     """The text of a Pathmind `schema.yaml`, as it is but without its `api_key`. It is read in its own order, which a

@@ -13,13 +13,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from policy_operator.desired import desired_objects
 from policy_operator.errors import PolicyOperatorError
 from policy_operator.local import Endpoint, LocalServer, ProcessFailed
 from policy_operator.manifests import Resolved, dump, read
 from policy_operator.sample_request import SampleRequest, sample_request
 from policy_operator.schema_text import convert, parse_schema_text
+from policy_operator.settings import Settings
 
 EXIT_BAD_INPUT = 2
+DEFAULTS = Settings()
 
 app = typer.Typer(
     name="policyserver",
@@ -170,6 +173,32 @@ def _schema_json(file: Path) -> str:
     else:
         schema = parse_schema_text(text).schema
     return schema.model_dump_json(by_alias=True)
+
+
+@app.command()
+def render(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Manifests with PolicyServers; `-` for stdin.")],
+    server_image: Annotated[
+        str, typer.Option(envvar="POLICYSERVER_SERVER_IMAGE", help="The image that serves.")
+    ] = DEFAULTS.server_image,
+    importer_image: Annotated[
+        str, typer.Option(envvar="POLICYSERVER_IMPORTER_IMAGE", help="The image that converts models.")
+    ] = DEFAULTS.importer_image,
+) -> None:
+    """Print the Kubernetes objects that the operator would make, as YAML.
+
+    A ServiceMonitor is among them; the operator makes it where the cluster knows that kind.
+
+    Example: `policyserver render manifests/examples/cartpole.yaml`
+    """
+    settings = Settings(server_image=server_image, importer_image=importer_image)
+    manifests = read(files)
+    objects: list[dict[str, object]] = []
+    for server in manifests.servers.values():
+        objects += desired_objects(server, manifests.schema(server), settings)
+    if not objects:
+        _fail(f"{', '.join(files)}: there is no PolicyServer")
+    sys.stdout.write(dump(objects))
 
 
 @schema_app.command("convert")

@@ -204,6 +204,8 @@ class LocalServer:
                 str(endpoint.port),
                 "--metrics-port",
                 str(endpoint.metrics_port),
+                "--drain-seconds",
+                "0",  # nobody else would take its clients
                 "--parent",
                 str(os.getpid()),
             ],  # fmt: skip -- an option and its value are one thing

@@ -160,6 +160,12 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None  # a text of several lines is shown as such
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:not-a-text", re.compile(r"^([-+.0-9][-+.0-9a-fA-FoxX_:]*|[yYnN])$"), list("-+.0123456789yYnN")
 )

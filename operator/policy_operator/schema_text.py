@@ -27,6 +27,8 @@ OBSERVATION_FIELDS = {
     "maxItems": "maxItems",
     "minimum": "minimum",
     "maximum": "maximum",
+    "default": "default",
+    "mask": "mask",
     "description": "description",
 }
 
@@ -66,15 +68,10 @@ def convert(text: str, name: str, model_uri: str, namespace: str | None = None) 
         observation.model_dump(mode="json", by_alias=True, exclude_none=True)
         for observation in pathmind.schema.observations
     ]
-    spec: dict[str, Any] = {
-        "modelUri": model_uri,
-        "schema": {
-            "observations": observations,
-            "discrete": pathmind.schema.discrete,
-            "tuple": pathmind.schema.tuple,
-        },
-        "apiKeySecret": {"name": secret},
-    }
+    schema = {"observations": observations, "discrete": pathmind.schema.discrete, "tuple": pathmind.schema.tuple}
+    if pathmind.schema.actions:
+        schema["actions"] = pathmind.schema.actions
+    spec: dict[str, Any] = {"modelUri": model_uri, "schema": schema, "apiKeySecret": {"name": secret}}
     if pathmind.url_path is not None:
         spec["urlPath"] = pathmind.url_path
     server = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": metadata, "spec": spec}
@@ -133,10 +130,11 @@ class _Reader:
         top = self._fields(root, "", ("observations", "parameters"))
         observations = self._observations(top.get("observations"))
         node = top.get("parameters")
-        known = ("discrete", "tuple", "api_key", "url_path")
+        known = ("discrete", "tuple", "actions", "api_key", "url_path")
         parameters = self._fields(node, "parameters", known) if _given(node) else {}
         discrete = self._flag(parameters.get("discrete"), "parameters.discrete")
         is_tuple = self._flag(parameters.get("tuple"), "parameters.tuple")
+        actions = self._names(parameters.get("actions"), "parameters.actions")
         of_mappings = isinstance(root, yaml.MappingNode) and (not _given(node) or isinstance(node, yaml.MappingNode))
         if of_mappings and not _given(parameters.get("discrete")):
             self.problems.append(
@@ -145,7 +143,7 @@ class _Reader:
         if self.problems:
             return None
         try:
-            schema = Schema(observations=observations, discrete=bool(discrete), tuple=bool(is_tuple))
+            schema = Schema(observations=observations, discrete=bool(discrete), tuple=bool(is_tuple), actions=actions)
         except ValidationError as error:
             self.problems += problems_in(error, Schema)
             return None
@@ -171,9 +169,7 @@ class _Reader:
             elif meaning == "type":
                 values[meaning] = self._type(value, where)
             else:
-                values[meaning] = (
-                    self._text(value) if meaning == "description" else self._value(value, f"{where}.{written}")
-                )
+                values[meaning] = self._meant(meaning, value, f"{where}.{written}")
         if "type" not in fields and isinstance(node, yaml.MappingNode):
             self._problem(node, where, f"has no type; give it one of {', '.join(ObservationType)}")
         if len(self.problems) > before:
@@ -189,6 +185,21 @@ class _Reader:
                 else:
                     self._problem(fields[culprit], f"{where}.{culprit}", reason)
             return None
+
+    def _meant(self, meaning: str, node: yaml.Node, where: str) -> object:
+        if meaning == "description":
+            return self._text(node)
+        if meaning == "default" and isinstance(node, yaml.SequenceNode):
+            return [self._value(item, where) for item in node.value]
+        return self._value(node, where)
+
+    def _names(self, node: yaml.Node | None, where: str) -> list[str] | None:
+        if not _given(node):
+            return None
+        names = [self._text(item) for item in node.value] if isinstance(node, yaml.SequenceNode) else [None]
+        if None in names:
+            self._problem(node, where, "must be a list of names, as in [left, right]")
+        return [name for name in names if name is not None]
 
     def _type(self, node: yaml.Node, where: str) -> ObservationType | None:
         written = self._text(node) or ""

@@ -19,7 +19,7 @@ from policy_server.errors import ImportFailed, PolicyServerError
 from policy_server.importers import convert as conversion
 from policy_server.importers import fetch as fetching
 from policy_server.importers.detect import SUPPORTED
-from policy_server.importers.uri import redacted_text
+from policy_server.importers.uri import redacted, redacted_text
 
 _LONGEST_MESSAGE = 1500
 _INTERRUPTED = 130
@@ -108,7 +108,7 @@ def _converted(options: argparse.Namespace, source: Path, uri: str | None, schem
     manifest = converted.manifest
     if not sys.stderr.isatty():
         sizes = f"{manifest.observation_size} observations to {manifest.distribution.parameters} parameters"
-        _say(f"converted {manifest.origin.format} from {uri or source}: {sizes}")
+        _say(f"converted {manifest.origin.format} from {redacted(uri or str(source))}: {sizes}")
     return manifest.model_dump(mode="json", by_alias=True)
 
 

@@ -1,0 +1,126 @@
+"""Makes the children of one PolicyServer what they should be, and touches nothing that isn't its own."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from policy_operator import kinds
+from policy_operator.cluster import Cluster
+from policy_operator.cluster_errors import Refused
+from policy_operator.desired.metadata import Object
+from policy_operator.difference import difference, is_as, signed
+from policy_operator.informer import Informer
+from policy_operator.kinds import Kind
+from policy_operator.status import Trouble
+
+log = logging.getLogger(__name__)
+
+Caches = Mapping[Kind, Informer]
+
+_PRUNED_AT_ONCE = (kinds.INGRESS, kinds.DISRUPTION_BUDGET)
+_PRUNED = (*_PRUNED_AT_ONCE, kinds.CONFIG_MAP)
+"""What may become superfluous while its PolicyServer lives."""
+_NEEDED_BY_PODS = (kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
+
+
+class Children:
+    """The children of the PolicyServer with this uid, as they are now."""
+
+    def __init__(self, cluster: Cluster, caches: Caches, namespace: str, server: str, uid: str) -> None:
+        self._cluster = cluster
+        self._caches = caches
+        self._namespace = namespace
+        self._server = server
+        self._uid = uid
+
+    def own(self, kind: Kind) -> list[Object]:
+        """Those of a kind that it owns."""
+        return [one for one in self._labelled(kind) if self._is_own(one)]
+
+    def pods(self) -> list[Object]:
+        """The pods of its Deployment's ReplicaSets."""
+        owners = {one["metadata"]["uid"] for one in self.replica_sets()}
+        return [pod for pod in self._labelled(kinds.POD) if _owner(pod) in owners]
+
+    def replica_sets(self) -> list[Object]:
+        """The ReplicaSets of its Deployment."""
+        owners = {one["metadata"]["uid"] for one in self.own(kinds.DEPLOYMENT)}
+        return [one for one in self._labelled(kinds.REPLICA_SET) if _owner(one) in owners]
+
+    async def apply(self, desired: Sequence[Object]) -> tuple[dict[Kind, Object], list[Trouble]]:
+        """Writes what isn't as desired; returns the objects as they are then, and what could not be written."""
+        # A pod that is made before its ServiceAccount is refused, and tried again much later.
+        order = sorted(desired, key=lambda one: _kind(one) not in _NEEDED_BY_PODS)
+        first = sum(_kind(one) in _NEEDED_BY_PODS for one in desired)
+        results = await asyncio.gather(*(self._apply(one) for one in order[:first]))
+        if not any(isinstance(result, Trouble) for result in results):
+            results += await asyncio.gather(*(self._apply(one) for one in order[first:]))
+        troubles = [result for result in results if isinstance(result, Trouble)]
+        return {_kind(result): result for result in results if not isinstance(result, Trouble)}, troubles
+
+    async def prune(self, desired: Iterable[Object], deployment: Object | None) -> None:
+        """Deletes what was desired once, unless a ReplicaSet still needs it."""
+        kept = {(_kind(one), one["metadata"]["name"]) for one in desired}
+        # Until its controller has seen the Deployment, there may be ReplicaSets that we don't know.
+        pruned = _PRUNED if deployment and _is_observed(deployment) else _PRUNED_AT_ONCE
+        for one in self.replica_sets():
+            for volume in one["spec"]["template"]["spec"]["volumes"]:
+                source = volume.get("configMap", {})
+                if not source.get("optional"):
+                    kept.add((kinds.CONFIG_MAP, source.get("name")))
+        for kind in pruned:
+            for one in self.own(kind):
+                if (kind, one["metadata"]["name"]) not in kept and "deletionTimestamp" not in one["metadata"]:
+                    await self.delete(kind, one, "no longer needed")
+
+    async def delete(self, kind: Kind, live: Object, why: str) -> None:
+        """Deletes an object, and says so."""
+        await self._cluster.delete(kind, live)
+        log.info("deleted %s %s/%s: %s", kind, self._namespace, live["metadata"]["name"], why)
+
+    async def _apply(self, desired: Object) -> Object | Trouble:
+        kind, name = _kind(desired), desired["metadata"]["name"]
+        live = self._caches[kind].children(self._namespace, self._server).get(name)
+        if live is None:
+            # Without our labels it isn't in the cache: it may be somebody else's.
+            live = await self._cluster.get(kind, self._namespace, name)
+        if live is not None and not self._is_own(live):
+            return Trouble(
+                kind, "NameTaken", f"{kind} {name} exists and isn't this PolicyServer's; rename or delete one of them"
+            )
+        if live is not None and "deletionTimestamp" in live["metadata"]:
+            return live  # once it is gone, it will be made anew
+        wanted = signed(desired)
+        if live is not None and is_as(wanted, live):
+            return live
+        why = "was missing" if live is None else difference(desired, live) or "something is no longer wanted"
+        try:
+            applied = await self._cluster.apply(wanted)
+        except Refused as error:
+            return Trouble(kind, "Refused", f"{kind} {name} can't be written: {error}")
+        if live is None or applied["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
+            log.info("applied %s %s/%s: %s", kind, self._namespace, name, why)
+        return applied
+
+    def _labelled(self, kind: Kind) -> list[Object]:
+        return list(self._caches[kind].children(self._namespace, self._server).values())
+
+    def _is_own(self, one: Object) -> bool:
+        return _owner(one) == self._uid
+
+
+def _owner(one: Object) -> str | None:
+    for reference in one["metadata"].get("ownerReferences", []):
+        if reference.get("controller"):
+            uid: str = reference["uid"]
+            return uid
+    return None
+
+
+def _is_observed(deployment: Object) -> bool:
+    seen: int = deployment.get("status", {}).get("observedGeneration", 0)
+    return seen >= int(deployment["metadata"]["generation"])
+
+
+def _kind(one: Object) -> Kind:
+    return kinds.BY_NAME[one["kind"]]

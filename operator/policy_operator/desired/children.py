@@ -1,0 +1,45 @@
+"""All children of a PolicyServer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from policy_operator.api import PolicyServer
+from policy_operator.desired import configuration, route, workload
+from policy_operator.desired.metadata import Object
+from policy_operator.server_config import ResolvedSchema, url_path
+from policy_operator.settings import Settings
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What of the desired objects depends on the cluster; without one, as for `render`, the defaults hold."""
+
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """The digests that models must have, by `configuration.uri_key` of their URIs."""
+    routed: bool = True
+    """Whether the url path is this PolicyServer's; another one may have it."""
+    monitored: bool = True
+    """Whether there are ServiceMonitors."""
+
+
+def desired_objects(
+    server: PolicyServer, resolved: ResolvedSchema, settings: Settings, given: Desired | None = None
+) -> list[Object]:
+    """The objects in the order in which they are needed: what pods refer to comes before what makes pods.
+
+    InvalidPolicyServerError says why there can't be such objects.
+    """
+    given = given or Desired()
+    path = url_path(server, resolved)
+    config = configuration.configuration(server, resolved)
+    objects = [workload.service_account(server), config]
+    if given.pins:
+        objects.append(configuration.digests(server, given.pins))
+    objects += [workload.deployment(server, config["metadata"]["name"], settings), route.service(server)]
+    if server.spec.replicas > 1:
+        objects.append(workload.disruption_budget(server))
+    if given.routed:
+        objects.append(route.ingress(server, path))
+    if given.monitored:
+        objects.append(route.service_monitor(server))
+    return objects

@@ -1,0 +1,46 @@
+"""What runs and keeps running: ServiceAccount, Deployment, PodDisruptionBudget."""
+
+import hashlib
+import json
+
+from policy_operator.api import PolicyServer
+from policy_operator.desired.metadata import Object, child, selector
+from policy_operator.desired.pod import pod_template
+from policy_operator.kinds import DEPLOYMENT, DISRUPTION_BUDGET, SERVICE_ACCOUNT
+from policy_operator.settings import Settings
+
+VERSION = "policyserver.io/version"
+"""Annotation of a pod: the hash of its template. By it a pod is known to be of the current version."""
+
+
+def service_account(server: PolicyServer) -> Object:
+    """An account without any right, so that pods don't share the namespace's default one."""
+    return child(SERVICE_ACCOUNT, server, server.metadata.name) | {"automountServiceAccountToken": False}
+
+
+def deployment(server: PolicyServer, config_name: str, settings: Settings) -> Object:
+    """The pods, replaced one by one and never fewer than asked for."""
+    template = pod_template(server, config_name, settings)
+    written = json.dumps(template, sort_keys=True)
+    template["metadata"]["annotations"][VERSION] = hashlib.sha256(written.encode()).hexdigest()[:10]
+    return child(DEPLOYMENT, server, server.metadata.name) | {
+        "spec": {
+            "replicas": server.spec.replicas,
+            "selector": {"matchLabels": selector(server.metadata.name)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "revisionHistoryLimit": 2,
+            "progressDeadlineSeconds": 600,
+            "template": template,
+        }
+    }
+
+
+def disruption_budget(server: PolicyServer) -> Object:
+    """Lets nodes be emptied one pod at a time, and never waits for a pod that doesn't work anyway."""
+    return child(DISRUPTION_BUDGET, server, server.metadata.name) | {
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": selector(server.metadata.name)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        }
+    }

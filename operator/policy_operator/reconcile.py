@@ -1,0 +1,196 @@
+"""Makes the cluster what one PolicyServer says: observe, compute what should be, apply, prune, tell."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from policy_operator import kinds
+from policy_operator.api import PolicyServer, parse
+from policy_operator.children import Caches, Children
+from policy_operator.claims import UrlPaths
+from policy_operator.cluster import Cluster, Selection
+from policy_operator.cluster_errors import NotFound
+from policy_operator.desired import Desired, desired_objects
+from policy_operator.desired.configuration import digests_name, uri_key
+from policy_operator.desired.metadata import Object
+from policy_operator.desired.route import routed_path
+from policy_operator.errors import InvalidPolicyServerError
+from policy_operator.pinning import mismatched, pinned
+from policy_operator.rollout import model_key, rollout_of
+from policy_operator.server_config import ResolvedSchema, resolve_schema, url_path
+from policy_operator.settings import Settings
+from policy_operator.status import Seen, status_of
+from policy_operator.workqueue import Key
+
+log = logging.getLogger(__name__)
+
+_RETRY_TROUBLE = 15.0
+"""Seconds; nothing tells us when an object that isn't ours goes away, or a quota is raised."""
+
+
+class Reconciler:
+    """Looks at one PolicyServer at a time.
+
+    What it remembers of all of them are only their url paths, the ConfigMaps they name, and the digests it has pinned.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        caches: Caches,
+        settings: Settings,
+        enqueue: Callable[[Key], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._caches = caches
+        self._settings = settings
+        self._enqueue = enqueue
+        self._now = now
+        self._paths = UrlPaths()
+        self._readers: dict[Key, set[Key]] = {}
+        self._pins: dict[Key, tuple[str, dict[str, str]]] = {}
+
+    async def enqueue_all(self) -> None:
+        """Has every PolicyServer looked at, after noting all their url paths: only who knows them all can judge."""
+        servers, _ = await self._cluster.list(Selection(kinds.POLICY_SERVER, self._settings.namespace))
+        for live in servers:
+            key = live["metadata"]["namespace"], live["metadata"]["name"]
+            try:
+                path: str | None = url_path(*await self._resolved(key, live))
+            except InvalidPolicyServerError:
+                path = self._path_of_last_valid(key)
+            if path is not None:
+                self._paths.claim(key, path, live["metadata"]["creationTimestamp"])
+            self._enqueue(key)
+        # Those whose end nobody told us.
+        for key in self._paths.known() - {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in servers}:
+            self._enqueue(key)
+
+    def config_map_changed(self, config_map: Object) -> None:
+        """Has the PolicyServers looked at whose schema is in this ConfigMap."""
+        for key in self._readers.get((config_map["metadata"]["namespace"], config_map["metadata"]["name"]), ()):
+            self._enqueue(key)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Does all there is to do for one PolicyServer now; returns in how many seconds to come back, if at all."""
+        live = await self._cluster.get(kinds.POLICY_SERVER, *key)
+        if live is None or "deletionTimestamp" in live["metadata"]:
+            self._forget(key)  # its children are Kubernetes' to collect
+            return None
+        children = Children(self._cluster, self._caches, *key, live["metadata"]["uid"])
+        try:
+            server, resolved = await self._resolved(key, live)
+            path = url_path(server, resolved)
+        except InvalidPolicyServerError as error:
+            seen = self._last_valid(key, children, error)
+        else:
+            rivals = self._paths.claim(key, path, live["metadata"]["creationTimestamp"])
+            try:
+                seen = await self._realise(key, server, resolved, path, children)
+            finally:
+                for rival in rivals:
+                    self._enqueue(rival)
+        await self._tell(live, seen)
+        return _RETRY_TROUBLE if seen.troubles else None
+
+    async def _realise(
+        self, key: Key, server: PolicyServer, resolved: ResolvedSchema, path: str, children: Children
+    ) -> Seen:
+        holder = self._paths.holder(path)
+        pods = children.pods()
+        pins = self._pinned(key, server, children, pods)
+        monitored = self._caches[kinds.SERVICE_MONITOR].kind_exists
+        given = Desired(pins=pins, routed=holder == key, monitored=monitored)
+        desired = desired_objects(server, resolved, self._settings, given)
+        applied, troubles = await children.apply(desired)
+        for pod in mismatched(pods, pins):
+            await children.delete(kinds.POD, pod, "its model isn't the one that was first served from the URI")
+        deployment = applied.get(kinds.DEPLOYMENT)
+        await children.prune(desired, deployment)
+        return Seen(
+            url_path=path,
+            path_holder=None if holder == key else "/".join(holder),
+            address=_address(applied.get(kinds.INGRESS)),
+            host=self._host(key),
+            troubles=tuple(troubles),
+            rollout=rollout_of(deployment, pods) if deployment is not None else None,
+        )
+
+    def _last_valid(self, key: Key, children: Children, error: InvalidPolicyServerError) -> Seen:
+        """Leaves all as it is: a mistake in a new spec must not end what the last one made."""
+        deployments, ingresses = children.own(kinds.DEPLOYMENT), children.own(kinds.INGRESS)
+        return Seen(
+            problems=error.problems,
+            url_path=self._path_of_last_valid(key),
+            address=_address(ingresses[0]) if ingresses else None,
+            host=self._host(key),
+            rollout=rollout_of(deployments[0], children.pods()) if deployments else None,
+        )
+
+    async def _resolved(self, key: Key, live: Object) -> tuple[PolicyServer, ResolvedSchema]:
+        server = parse(live)
+        source = server.spec.schema_from
+        config_map: Object | None = None
+        for readers in self._readers.values():
+            readers.discard(key)
+        if source is not None:
+            named = key[0], source.config_map_key_ref.name
+            # Noted before it is read: a change in between is not missed.
+            self._readers.setdefault(named, set()).add(key)
+            config_map = await self._cluster.get(kinds.CONFIG_MAP, *named)
+        return server, resolve_schema(server, config_map and config_map.get("data", {}))
+
+    def _pinned(self, key: Key, server: PolicyServer, children: Children, pods: list[Object]) -> dict[str, str]:
+        uid = server.metadata.uid or ""
+        known_uid, known = self._pins.get(key, ("", {}))
+        if known_uid != uid:  # after a restart, the ConfigMap remembers
+            name = digests_name(server.metadata.name)
+            known = next(
+                (one.get("data", {}) for one in children.own(kinds.CONFIG_MAP) if one["metadata"]["name"] == name), {}
+            )
+        in_use = {model_key(one["spec"]["template"]) for one in children.replica_sets()}
+        pins = pinned(known, pods, {uri_key(server.spec.model_uri), *filter(None, in_use)})
+        self._pins[key] = uid, pins
+        return pins
+
+    async def _tell(self, live: Object, seen: Seen) -> None:
+        status = status_of(live, seen, self._now())
+        if status == live.get("status"):
+            return
+        metadata = {name: live["metadata"][name] for name in ("namespace", "name", "uid")}
+        head = {"apiVersion": kinds.POLICY_SERVER.api_version, "kind": kinds.POLICY_SERVER.name}
+        try:
+            await self._cluster.apply(head | {"metadata": metadata, "status": status}, status=True)
+        except NotFound:
+            return  # deleted meanwhile
+        ready = status["conditions"][-1]
+        former = [one for one in live.get("status", {}).get("conditions", []) if one["type"] == ready["type"]]
+        if [ready["reason"]] != [one["reason"] for one in former]:
+            words = metadata["namespace"], metadata["name"], ready["status"], ready["reason"], ready["message"]
+            log.info("PolicyServer %s/%s: Ready %s, %s: %s", *words)
+
+    def _path_of_last_valid(self, key: Key) -> str | None:
+        ingresses = self._caches[kinds.INGRESS].children(*key)
+        return next((path for one in ingresses.values() if (path := routed_path(one))), None)
+
+    def _host(self, key: Key) -> str:
+        namespace, name = key
+        domain = f".{self._settings.cluster_domain}" if self._settings.cluster_domain else ""
+        return f"{name}.{namespace}.svc{domain}"
+
+    def _forget(self, key: Key) -> None:
+        for readers in self._readers.values():
+            readers.discard(key)
+        self._pins.pop(key, None)
+        for rival in self._paths.release(key):
+            self._enqueue(rival)
+
+
+def _address(ingress: Object | None) -> str | None:
+    balancers = (ingress or {}).get("status", {}).get("loadBalancer", {}).get("ingress", [])
+    if not balancers:
+        return None
+    host: str | None = balancers[0].get("hostname")
+    ip: str = balancers[0].get("ip", "")
+    return host or (f"[{ip}]" if ":" in ip else ip) or None

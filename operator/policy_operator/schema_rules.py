@@ -1,0 +1,45 @@
+"""What the API server checks of a schema, in CEL; `policy_server.config` checks it too, in the same words."""
+
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class SchemaRules:
+    """The rules of `policy_server.config`, which knows nothing of Kubernetes, told to the API server too.
+
+    All but one: that names differ would cost more than a rule may.
+    """
+
+    OBSERVATION_RULES = (
+        (
+            "self.type.startsWith('List') || !(has(self.minItems) || has(self.maxItems))",
+            "minItems and maxItems are for lists",
+        ),
+        ("!has(self.minItems) || !has(self.maxItems) || self.minItems <= self.maxItems", "minItems > maxItems"),
+        ("!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum", "minimum > maximum"),
+        (
+            "!self.type.contains('bool') || !(has(self.minimum) || has(self.maximum))",
+            "a bool has no minimum or maximum",
+        ),
+        ("!has(self.mask) || !self.mask || self.type == 'List[bool]'", "a mask is a List[bool]"),
+    )
+    SCHEMA_RULES = (
+        ("!has(self.actions) || (self.discrete && !self.tuple)", "actions names the choices of one discrete action"),
+        (
+            "self.discrete || !has(self.observations) || !self.observations.exists(each, has(each.mask) && each.mask)",
+            "continuous actions can't be masked",
+        ),
+    )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        node = handler(schema)
+        schema_node = handler.resolve_ref_schema(node)
+        schema_node["x-kubernetes-validations"] = [{"rule": rule, "message": text} for rule, text in self.SCHEMA_RULES]
+        observation = handler.resolve_ref_schema(schema_node["properties"]["observations"]["items"])
+        observation["x-kubernetes-validations"] = [
+            {"rule": rule, "message": text} for rule, text in self.OBSERVATION_RULES
+        ]
+        # A number, a bool or a list: a structural schema has no type for that.
+        observation["properties"]["default"]["x-kubernetes-preserve-unknown-fields"] = True
+        return node

@@ -1,0 +1,45 @@
+"""Plays the kubelet's part: there is no node, so tests write what pods would say."""
+
+import json
+
+from policy_operator import kinds
+from tests.integration.operator_core.api_client import Namespace, Object
+
+DIGEST = "a" * 64
+
+
+def fetched(digest: str = DIGEST) -> Object:
+    """The status of a `fetch` that ended well."""
+    message = json.dumps({"uri": "https://models.example/mouse.zip", "sha256": digest, "bytes": 1})
+    return _container("fetch", {"terminated": {"exitCode": 0, "reason": "Completed", "message": message}})
+
+
+def serves(namespace: Namespace, pod: Object, digest: str = DIGEST) -> None:
+    """The pod fetched this model, and is ready."""
+    done = _container("convert", {"terminated": {"exitCode": 0, "reason": "Completed"}})
+    server = _container("server", {"running": {}}) | {"ready": True, "started": True}
+    ready = [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}]
+    status = {
+        "phase": "Running",
+        "conditions": ready,
+        "initContainerStatuses": [fetched(digest), done],
+        "containerStatuses": [server],
+    }
+    _write(namespace, pod, status)
+
+
+def fails(namespace: Namespace, pod: Object, container: str, message: str) -> None:
+    """A container of the pod ended with an error, and waits for its next try."""
+    ended = {"terminated": {"exitCode": 2, "reason": "Error", "message": message}}
+    failed = _container(container, {"waiting": {"reason": "CrashLoopBackOff"}}) | {"lastState": ended}
+    before = [fetched()] if container == "convert" else []
+    which = "containerStatuses" if container == "server" else "initContainerStatuses"
+    _write(namespace, pod, {"phase": "Pending", which: [*before, failed]})
+
+
+def _container(name: str, state: Object) -> Object:
+    return {"name": name, "image": "test", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+
+
+def _write(namespace: Namespace, pod: Object, status: Object) -> None:
+    namespace.api.merge(kinds.POD, namespace.name, pod["metadata"]["name"], {"status": status}, "status")

@@ -1,0 +1,207 @@
+"""What holds for the objects of every PolicyServer."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from policy_operator.api import PolicyServer, parse
+from policy_operator.desired import desired_objects
+from policy_operator.desired.metadata import selector
+from policy_operator.errors import InvalidPolicyServerError
+from policy_operator.server_config import resolve_schema
+from policy_operator.settings import Settings
+
+Object = dict[str, Any]
+
+
+def server(name: str = "mouse", uid: str | None = "6f1c", **spec: Any) -> PolicyServer:
+    """A PolicyServer; `spec` says what is different from the simplest one."""
+    simplest = {
+        "modelUri": "https://models.example/mouse.zip",
+        "schema": {"observations": [{"name": "row", "type": "float"}]},
+        "auth": "none",
+    }
+    metadata = {"name": name, "namespace": "cats"} | ({"uid": uid} if uid else {})
+    document = {"apiVersion": "policyserver.io/v1alpha1", "kind": "PolicyServer", "metadata": metadata}
+    return parse(document | {"spec": simplest | spec})
+
+
+def objects(server: PolicyServer, **settings: Any) -> dict[str, Object]:
+    """The objects by their kind."""
+    return {one["kind"]: one for one in desired_objects(server, resolve_schema(server, None), Settings(**settings))}
+
+
+def template(server: PolicyServer, **settings: Any) -> Object:
+    """The template of the pods."""
+    found: Object = objects(server, **settings)["Deployment"]["spec"]["template"]
+    return found
+
+
+def containers(server: PolicyServer) -> dict[str, Object]:
+    spec = template(server)["spec"]
+    return {one["name"]: one for one in (*spec["initContainers"], *spec["containers"])}
+
+
+def nodes(value: Any) -> Iterator[Any]:
+    """All mappings and lists in an object."""
+    if isinstance(value, dict | list):
+        yield value
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from nodes(inner)
+
+
+def test_every_object_is_labelled_and_owned() -> None:
+    for one in objects(server(replicas=2)).values():
+        assert one["metadata"]["namespace"] == "cats"
+        assert one["metadata"]["labels"] == {
+            "app.kubernetes.io/name": "policyserver",
+            "app.kubernetes.io/instance": "mouse",
+            "app.kubernetes.io/managed-by": "policyserver-operator",
+        }
+        (owner,) = one["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("6f1c", True, False)
+
+
+def test_what_nobody_has_applied_has_no_owner() -> None:
+    assert all("ownerReferences" not in one["metadata"] for one in objects(server(uid=None)).values())
+
+
+def test_selectors_find_the_pods_and_nothing_else_decides() -> None:
+    made = objects(server(replicas=2))
+    labels = template(server())["metadata"]["labels"]
+    found = [
+        made["Deployment"]["spec"]["selector"]["matchLabels"],
+        made["Service"]["spec"]["selector"],
+        made["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        made["ServiceMonitor"]["spec"]["selector"]["matchLabels"],
+    ]
+    assert all(one == selector("mouse") and one.items() <= labels.items() for one in found)
+
+
+def test_the_longest_name_gives_valid_names() -> None:
+    name = "m" * 63
+    for one in objects(server(name)).values():
+        assert len(one["metadata"]["name"]) <= 63
+
+
+def test_scaling_changes_no_pod() -> None:
+    assert template(server(replicas=1)) == template(server(replicas=5))
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings"),
+    [
+        ({"modelUri": "https://models.example/other.zip"}, {}),
+        ({"urlPath": "other"}, {}),
+        ({"schema": {"observations": [{"name": "row", "type": "int"}]}}, {}),
+        ({}, {"server_image": "policyserver/server:next"}),
+    ],
+    ids=str,
+)
+def test_what_pods_depend_on_makes_a_new_version(spec: Object, settings: Object) -> None:
+    versions = [
+        one["metadata"]["annotations"]["policyserver.io/version"]
+        for one in (template(server()), template(server(**spec), **settings))
+    ]
+    assert versions[0] != versions[1]
+
+
+def test_a_configuration_is_never_changed_but_replaced() -> None:
+    one, other = objects(server())["ConfigMap"], objects(server(urlPath="other"))["ConfigMap"]
+    assert one["immutable"] is True
+    assert one["metadata"]["name"] != other["metadata"]["name"]
+    assert json.loads(other["data"]["server.json"])["urlPath"] == "other"
+
+
+def test_pods_meet_the_restricted_standard() -> None:
+    spec = template(server())["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    for container in containers(server()).values():
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+
+
+def test_only_the_server_sees_the_keys() -> None:
+    with_keys = server(auth=None, apiKeySecret={"name": "mouse-keys"})
+    mounts = {name: {one["name"] for one in found["volumeMounts"]} for name, found in containers(with_keys).items()}
+    assert mounts == {
+        "fetch": {"tmp", "fetched", "digests"},
+        "convert": {"tmp", "fetched", "bundle", "config"},
+        "server": {"tmp", "bundle", "config", "keys"},
+    }
+
+
+def test_every_mount_has_its_volume() -> None:
+    with_keys = server(auth=None, apiKeySecret={"name": "mouse-keys"})
+    volumes = {one["name"] for one in template(with_keys)["spec"]["volumes"]}
+    mounted = {one["name"] for found in containers(with_keys).values() for one in found["volumeMounts"]}
+    assert mounted == volumes
+
+
+def test_a_uri_is_taken_literally() -> None:
+    fetch = containers(server(modelUri="https://models.example/$(HOME).zip"))["fetch"]
+    assert fetch["args"][1] == "https://models.example/$$(HOME).zip"  # Kubernetes makes one $ of two
+
+
+@pytest.mark.parametrize(
+    ("model_format", "image"),
+    [(None, "importer"), ("SavedModel", "importer"), ("ONNX", "server"), ("Bundle", "server")],
+)
+def test_what_needs_no_framework_needs_no_large_image(model_format: str | None, image: str) -> None:
+    found = containers(server(format=model_format))
+    assert f"/{image}:" in found["convert"]["image"]
+    assert "/server:" in found["fetch"]["image"]
+    assert ("--format" in str(found["convert"]["args"])) == (model_format is not None)
+
+
+def test_the_converter_and_the_server_are_told_what_they_understand() -> None:
+    """The options of the two init containers, as the importers' own command line has them."""
+    for name in ("fetch", "convert"):
+        help_text = subprocess.run(
+            [sys.executable, "-m", "policy_server.importers", name, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for argument in containers(server(format="ONNX"))[name]["args"]:
+            if argument.startswith("--"):
+                assert argument.partition("=")[0] in help_text
+
+
+def test_a_pod_ends_after_its_requests_have() -> None:
+    spec = template(server())["spec"]
+    sleep = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert sleep + 20 < spec["terminationGracePeriodSeconds"]  # 20 is what the server grants to requests under way
+
+
+def test_one_pod_needs_no_disruption_budget() -> None:
+    assert "PodDisruptionBudget" not in objects(server(replicas=1))
+    assert "PodDisruptionBudget" in objects(server(replicas=2))
+
+
+def test_nothing_is_empty_and_nothing_is_shared() -> None:
+    """Server-side apply drops empty values, which would look like a difference for ever; YAML would show anchors."""
+    seen = set()
+    for one in objects(server(replicas=2)).values():
+        for node in nodes(one):
+            assert node
+            assert id(node) not in seen
+            seen.add(id(node))
+            assert None not in (node.values() if isinstance(node, dict) else node)
+
+
+def test_an_invalid_schema_text_is_an_error_with_its_line() -> None:
+    broken = server(schema=None, schemaText="observations: {row: {type: flaot}}\nparameters: {discrete: true}\n")
+    with pytest.raises(InvalidPolicyServerError, match=r"line 1: observations\.row\.type"):
+        objects(broken)

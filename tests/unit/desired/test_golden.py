@@ -1,0 +1,80 @@
+"""The objects of some PolicyServers, as files to read and to compare with.
+
+    REFRESH_GOLDEN=1 pytest tests/unit/desired
+
+writes them anew; `git diff` then shows what a change changes in the cluster.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from policy_operator.api import parse
+from policy_operator.desired import Desired, desired_objects
+from policy_operator.desired.configuration import uri_key
+from policy_operator.manifests import dump
+from policy_operator.server_config import resolve_schema
+from policy_operator.settings import Settings
+
+GOLDEN = Path(__file__).parent / "golden"
+SETTINGS = Settings(server_image="policyserver/server:test", importer_image="policyserver/importer:test")
+URI = "https://models.example/mouse.zip"
+SCHEMA_TEXT = """
+observations:
+  mouse_row: {type: float}
+  cheese_row: {type: int, minimum: 0}
+  array_obs: {type: "List[bool]", min_items: 2, max_items: 2}
+parameters: {discrete: true, tuple: true, url_path: /mouse/}
+"""
+
+CASES: dict[str, tuple[dict[str, Any], Desired]] = {
+    "smallest": (
+        {"modelUri": URI, "schema": {"observations": [{"name": "row", "type": "float"}]}, "auth": "none"},
+        Desired(),
+    ),
+    "pathmind": (
+        {"modelUri": URI, "schemaText": SCHEMA_TEXT, "apiKeySecret": {"name": "mouse-keys"}, "replicas": 3},
+        Desired(pins={uri_key(URI): "a" * 64}),
+    ),
+    "bundle": (
+        {
+            "modelUri": "https://models.example/mouse-bundle.zip",
+            "format": "Bundle",
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "auth": "none",
+            "urlPath": "api/v1",
+            "replicas": 2,
+        },
+        Desired(),
+    ),
+    "without-route": (
+        {"modelUri": URI, "schema": {"observations": []}, "auth": "none", "urlPath": "taken", "replicas": 0},
+        Desired(routed=False, monitored=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_objects_are_those_of_the_golden_file(name: str) -> None:
+    spec, given = CASES[name]
+    server = parse(
+        {
+            "apiVersion": "policyserver.io/v1alpha1",
+            "kind": "PolicyServer",
+            "metadata": {"name": "mouse", "namespace": "cats", "uid": "6f1c-uid"},
+            "spec": spec,
+        }
+    )
+    text = dump(desired_objects(server, resolve_schema(server, None), SETTINGS, given))
+    file = GOLDEN / f"{name}.yaml"
+    if os.environ.get("REFRESH_GOLDEN"):
+        file.write_text(text)
+    assert list(yaml.safe_load_all(text)) == list(yaml.safe_load_all(file.read_text()))
+    assert text == file.read_text()
+
+
+def test_every_golden_file_has_its_case() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.yaml")} == set(CASES)

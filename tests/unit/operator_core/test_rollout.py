@@ -1,0 +1,129 @@
+"""What Deployments and pods say."""
+
+import pytest
+
+from policy_operator.pinning import mismatched, pinned
+from policy_operator.rollout import failure_of, rollout_of
+from tests.unit.operator_core.objects import MODEL, OTHER_MODEL, Object, container, deployment, ended, pod
+
+CRASH = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "reason", "message"),
+    [
+        (
+            {"initContainerStatuses": [container("fetch", ended("fetching\nerror: HTTP 404"))]},
+            "FetchFailed",
+            "pod p, container fetch: error: HTTP 404",
+        ),
+        (
+            {"initContainerStatuses": [container("convert", CRASH, ended("error: 8 values, the model takes 7"))]},
+            "ConversionFailed",
+            "pod p, container convert: error: 8 values, the model takes 7",
+        ),
+        (
+            {"initContainerStatuses": [container("convert", {"running": {}}, ended("error: the same again"))]},
+            "ConversionFailed",
+            "pod p, container convert: error: the same again",
+        ),
+        (
+            {"initContainerStatuses": [container("convert", ended("Loading", 137, "OOMKilled"))]},
+            "ConversionFailed",
+            "pod p, container convert: killed because it took more memory than its limit or than the node has",
+        ),
+        (
+            {"containerStatuses": [container("server", CRASH, ended("", 139))]},
+            "ServerFailed",
+            "pod p, container server: exit code 139",
+        ),
+        (
+            {"containerStatuses": [container("server", {"waiting": {"reason": "ImagePullBackOff", "message": "no"}})]},
+            "ImageUnavailable",
+            "pod p, container server: ImagePullBackOff policyserver/server:1: no",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    container("server", {"waiting": {"reason": "CreateContainerConfigError", "message": "no"}})
+                ]
+            },
+            "ContainerNotStarted",
+            "pod p, container server: CreateContainerConfigError: no",
+        ),
+        (
+            {
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes fit"}
+                ]
+            },
+            "Unschedulable",
+            "pod p: 0/1 nodes fit",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " not in value else "",
+)
+def test_a_failure_is_told_in_the_words_of_who_knows(statuses: Object, reason: str, message: str) -> None:
+    failure = failure_of(pod("p", **statuses))
+    assert failure is not None
+    assert (failure.reason, failure.message) == (reason, message)
+
+
+def test_waiting_is_no_failure() -> None:
+    starting: Object = {"initContainerStatuses": [container("fetch", {"waiting": {"reason": "PodInitializing"}})]}
+    assert failure_of(pod("p", **starting)) is None
+    assert failure_of(pod("p")) is None
+
+
+def test_a_pod_that_serves_has_its_failures_behind_it() -> None:
+    assert failure_of(pod("p", ready=True, containerStatuses=[container("server", {}, ended("error: once"))])) is None
+
+
+def test_only_the_newest_version_counts_as_ready_or_as_failed() -> None:
+    pods = [
+        pod("old-1", "v1", ready=True, digest=OTHER_MODEL),
+        pod("old-2", "v1", containerStatuses=[container("server", ended("error: old"))]),
+        pod("old-3", "v1", ready=True, ends=True),
+        pod("new-1", ready=True, digest=MODEL),
+        pod("new-2"),
+    ]
+    rollout = rollout_of(deployment(pods=4, updated=2, available=2, progress="ReplicaSetUpdated"), pods)
+    assert (rollout.ready, rollout.former, rollout.failure) == (1, 1, None)
+    assert (rollout.complete, rollout.settled, rollout.stalled) == (False, False, False)
+    assert rollout.digests == (MODEL,)
+
+
+def test_what_its_controller_has_not_seen_is_not_complete() -> None:
+    assert rollout_of(deployment(), []).complete
+    assert not rollout_of(deployment(observed=False), []).complete
+    assert not rollout_of(deployment(observed=False), []).settled
+
+
+def test_a_refusal_to_make_pods_is_a_failure() -> None:
+    refused = deployment()
+    refused["status"]["conditions"].append({"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"})
+    failure = rollout_of(refused, []).failure
+    assert failure is not None
+    assert (failure.reason, failure.message) == ("PodsRefused", "exceeded quota")
+
+
+def test_the_first_digest_is_pinned_and_stays() -> None:
+    first = pod("p1", digest=MODEL, created="2026-01-01T00:00:00Z")
+    second = pod("p0", digest=OTHER_MODEL, created="2026-01-01T00:00:01Z")
+    assert pinned({}, [second, first], {"uri"}) == {"uri": MODEL}
+    assert pinned({"uri": MODEL}, [second], {"uri"}) == {"uri": MODEL}
+    assert mismatched([first, second], {"uri": MODEL}) == [second]
+    assert mismatched([first, second], {}) == []
+
+
+def test_a_pin_goes_with_its_uri_and_is_not_made_for_another() -> None:
+    assert pinned({"gone": MODEL}, [pod("p", digest=MODEL, key="other")], {"uri"}) == {}
+
+
+def test_a_pod_that_ends_anyway_is_not_deleted() -> None:
+    assert mismatched([pod("p", digest=OTHER_MODEL, ends=True)], {"uri": MODEL}) == []
+
+
+def test_a_fetch_that_says_something_else_pins_nothing() -> None:
+    odd = pod("p", initContainerStatuses=[container("fetch", ended("no JSON", 0, "Completed"))])
+    assert pinned({}, [odd], {"uri"}) == {}

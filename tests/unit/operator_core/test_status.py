@@ -1,0 +1,115 @@
+"""The conditions, from what was seen."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from policy_operator.api import PolicyServerStatus
+from policy_operator.kinds import DEPLOYMENT, INGRESS
+from policy_operator.rollout import Failure, Rollout
+from policy_operator.status import Seen, Trouble, status_of
+
+Object = dict[str, Any]
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, tzinfo=UTC)
+SERVING = Rollout(
+    wanted=2, pods=2, ready=2, former=0, complete=True, settled=True, stalled=False, failure=None, digests=("abc",)
+)
+ROLLING = replace(SERVING, ready=1, former=2, complete=False, settled=False)
+FAILING = replace(ROLLING, ready=0, failure=Failure("FetchFailed", "pod p, container fetch: error: HTTP 404"))
+SEEN = Seen(url_path="cats/mouse", host="mouse.cats.svc", rollout=SERVING)
+
+
+def live(status: Object | None = None) -> Object:
+    return {"metadata": {"name": "mouse", "generation": 7}, "status": status or {}}
+
+
+def judged(seen: Seen) -> dict[str, tuple[str, str]]:
+    """Status and reason of each condition."""
+    return {one["type"]: (one["status"], one["reason"]) for one in status_of(live(), seen, NOW)["conditions"]}
+
+
+def message(seen: Seen, kind: str) -> str:
+    return next(str(one["message"]) for one in status_of(live(), seen, NOW)["conditions"] if one["type"] == kind)
+
+
+def test_all_is_well() -> None:
+    assert judged(SEEN) == {
+        "SchemaValid": ("True", "Valid"),
+        "ModelsLoaded": ("True", "Loaded"),
+        "RouteReady": ("True", "RoutedInCluster"),
+        "Progressing": ("False", "Complete"),
+        "Ready": ("True", "Serving"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (replace(SEEN, rollout=None), "RolloutInProgress"),
+        (replace(SEEN, rollout=ROLLING), "RolloutInProgress"),
+        (replace(SEEN, rollout=FAILING), "RolloutFailed"),
+        (replace(SEEN, rollout=replace(ROLLING, stalled=True)), "RolloutFailed"),
+        (replace(SEEN, rollout=replace(SERVING, complete=False, ready=1)), "PodsNotReady"),
+        (replace(SEEN, rollout=replace(SERVING, wanted=0, pods=0, ready=0)), "ScaledToZero"),
+        (replace(SEEN, path_holder="dogs/rex"), "UrlPathTaken"),
+        (replace(SEEN, problems=("line 2: wrong",)), "SchemaInvalid"),
+        (replace(SEEN, troubles=(Trouble(DEPLOYMENT, "NameTaken", "Deployment mouse exists"),)), "NameTaken"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_ready_says_what_is_wrong(seen: Seen, reason: str) -> None:
+    assert judged(seen)["Ready"] == ("False", reason)
+
+
+def test_a_failed_rollout_names_the_reason_and_who_goes_on() -> None:
+    assert message(replace(SEEN, rollout=FAILING), "Ready") == (
+        "FetchFailed: pod p, container fetch: error: HTTP 404; 0 of 2 pods of the current version serve;"
+        " 2 pods of the former version go on serving"
+    )
+
+
+def test_trouble_shows_where_it_belongs() -> None:
+    route = replace(SEEN, troubles=(Trouble(INGRESS, "Refused", "Ingress mouse can't be written: denied"),))
+    assert judged(route)["RouteReady"] == ("False", "Refused")
+    assert judged(route)["Progressing"] == ("False", "Complete")
+    workload = replace(SEEN, troubles=(Trouble(DEPLOYMENT, "Refused", "Deployment mouse can't be written"),))
+    assert judged(workload)["RouteReady"] == ("True", "RoutedInCluster")
+    assert judged(workload)["Progressing"] == ("False", "Refused")
+
+
+def test_times_change_with_the_status_and_with_nothing_else() -> None:
+    first = status_of(live(), SEEN, NOW)
+    again = status_of(live(first), SEEN, LATER)
+    assert again == first
+    rolling = status_of(live(first), replace(SEEN, rollout=ROLLING), LATER)
+    times = {one["type"]: one["lastTransitionTime"] for one in rolling["conditions"]}
+    assert times["Ready"] == times["ModelsLoaded"] == times["Progressing"] == "2026-01-02T00:00:00Z"
+    assert times["SchemaValid"] == times["RouteReady"] == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("seen", "url"),
+    [
+        (SEEN, "http://mouse.cats.svc/cats/mouse/"),
+        (replace(SEEN, address="models.example"), "http://models.example/cats/mouse/"),
+        (replace(SEEN, address="models.example", path_holder="dogs/rex"), "http://mouse.cats.svc/cats/mouse/"),
+    ],
+)
+def test_the_url_is_one_that_answers(seen: Seen, url: str) -> None:
+    assert status_of(live(), seen, NOW)["url"] == url
+
+
+def test_the_url_of_the_last_valid_spec_is_kept() -> None:
+    former = status_of(live(), SEEN, NOW)
+    assert status_of(live(former), Seen(problems=("wrong",)), NOW)["url"] == "http://mouse.cats.svc/cats/mouse/"
+
+
+@pytest.mark.parametrize("seen", [SEEN, Seen(problems=("wrong",)), replace(SEEN, rollout=FAILING)])
+def test_the_status_is_what_the_api_allows(seen: Seen) -> None:
+    status = status_of(live(), seen, NOW)
+    parsed = PolicyServerStatus.model_validate(status)
+    assert parsed.model_dump(mode="json", by_alias=True, exclude_none=True).keys() == status.keys()
