@@ -9,9 +9,10 @@ TESTS ?= tests/unit tests/integration
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit check lint types layers format generate verify lock bench clean
+.PHONY: images image-sizes cluster-programs cluster-up cluster-down demo-cluster e2e
 
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
 
 # Two sets: what serving needs, in half a minute; and all that developing needs, importers' frameworks included.
 $(VENV)/bin/python:
@@ -84,12 +85,40 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 locked:
 	@$(COMPILE) --extra operator --extra server --extra importers --group dev -o $(INTO)/requirements/dev.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator --extra server --group build -o $(INTO)/requirements/local.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --group build -o $(INTO)/requirements/build.txt
+	@$(COMPILE) --excludes tests/integration/protocols/left-out.txt --group clients -o $(INTO)/requirements/clients.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator -o $(INTO)/requirements/operator.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server -o $(INTO)/requirements/server.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server --extra importers -o $(INTO)/requirements/importers.txt
 
 bench: $(VENV)/.dev ## Measure; each figure stands beside a peer's from the same run.
 	$(BIN)/python -m pytest tests/bench -s $(PYTEST_OPTIONS)
+
+# The name of the images' version, docker.io/policyserver/server:$(VERSION) and so on.
+VERSION ?= dev
+export VERSION
+E2E = $(BIN)/python -m tests.e2e
+
+images: $(VENV)/.dev ## Build the three images, without Docker; see README.md for building them with it.
+	@$(E2E) images
+
+image-sizes: $(VENV)/.dev ## Print how large the images are.
+	@$(E2E) image-sizes
+
+cluster-programs: $(VENV)/.dev ## Build Kubernetes and all the cluster needs, a quarter of an hour the first time.
+	@$(BIN)/python -m tests.cluster build > /dev/null
+
+cluster-up: $(VENV)/.dev ## Bring up a real Kubernetes on this machine (root, Go), with the operator in it.
+	@$(E2E) up
+
+cluster-down: $(VENV)/.dev ## End that Kubernetes; what was built for it stays.
+	@$(E2E) down
+
+demo-cluster: $(VENV)/.dev ## Serve the sample policy on that Kubernetes and send it a first request.
+	@$(E2E) demo
+
+e2e: $(VENV)/.dev ## Run the end-to-end tests there, or on the cluster that KUBECONFIG names.
+	@$(E2E) test $(PYTEST_OPTIONS)
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -12,12 +12,14 @@ import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
+from policy_server.draining import DrainingServer, Farewell
 from policy_server.errors import PolicyServerError
 from policy_server.host import Host
 from policy_server.metrics import Metrics
 from policy_server.serving import Serving
 
 EXIT_BAD_INPUT = 2
+_KEEP_ALIVE_SECONDS = 120
 
 
 def main() -> int:
@@ -49,15 +51,20 @@ def main() -> int:
 
 
 async def _serve(host: Host, serving: Serving, listener: socket.socket, arguments: argparse.Namespace) -> None:
-    server = uvicorn.Server(
+    farewell = Farewell(host)
+    server = DrainingServer(
         uvicorn.Config(
-            host,
+            farewell,
             log_config=None,
             access_log=False,  # the metrics count every request
             log_level="warning",
             server_header=False,
-            timeout_graceful_shutdown=arguments.grace_seconds,
-        )
+            # Longer than proxies keep idle connections (nginx 60 s, Traefik 90 s): who closes first is never surprised.
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, arguments.grace_seconds - arguments.drain_seconds),
+        ),
+        farewell,
+        arguments.drain_seconds,
     )
     following = asyncio.create_task(serving.follow())
     orphaned = asyncio.create_task(_stop_with(server, arguments.parent)) if arguments.parent else None
@@ -84,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--metrics-port", type=int, default=8080, help="Prometheus' port (default: %(default)s)")
     parser.add_argument(
         "--grace-seconds", type=int, default=20, help="time for requests under way at the end (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--drain-seconds",
+        type=int,
+        default=5,
+        help="the part of it in which clients are asked to connect elsewhere (default: %(default)s)",
     )
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     return parser

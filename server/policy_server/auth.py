@@ -10,10 +10,10 @@ from typing import ClassVar
 from fastapi import Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from policy_server.errors import ConfigError
+from policy_server.http_errors import rejection
 
 KEY_NAME = "access-token"
 
@@ -89,7 +89,10 @@ def _candidates(connection: HTTPConnection) -> Iterable[str]:
 class KeyGuard:
     """Lets nothing past without a key but what is open, and looks before a body is read: strangers cost no parsing."""
 
-    OPEN: ClassVar = {"/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+    OPEN: ClassVar = {
+        *("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"),
+        *("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"),
+    }
     OPEN_FOLDER: ClassVar = "/static-offline-docs/"
 
     def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
@@ -99,11 +102,20 @@ class KeyGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401, or passes the request on."""
         path = scope["path"][len(scope["root_path"]) :]
-        if path in self.OPEN or path.startswith(self.OPEN_FOLDER) or self._keys.accept(HTTPConnection(scope)):
+        open_to_all = path in self.OPEN or path.startswith(self.OPEN_FOLDER) or (path == "/" and _asks_nothing(scope))
+        if open_to_all or self._keys.accept(HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return
         detail = (
             f"API key missing or wrong: send it in the header `{KEY_NAME}`, as `Authorization: Bearer KEY`,"
             f" or in the query or the cookie `{KEY_NAME}`"
         )
-        await JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+        await rejection(scope, 401, detail, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+
+
+def _asks_nothing(scope: Scope) -> bool:
+    """Whether a request is a GET without a body, which says "ok"; with one, it asks the policy for an action."""
+    return scope["method"] in ("GET", "HEAD") and not any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b" 0"))
+        for name, value in scope["headers"]
+    )

@@ -1,8 +1,9 @@
 """Whether a schema and a model speak of the same observations and actions; asked at import and again before serving."""
 
-from policy_server.bundle import BundleManifest, Categorical, DiagonalGaussian
+from policy_server.bundle import BundleManifest, Categorical, DiagonalGaussian, Distribution
 from policy_server.config import Schema
 from policy_server.errors import SchemaMismatch
+from policy_server.masking import ActionMask, with_mask_of_size
 
 
 def require_compatible(schema: Schema, manifest: BundleManifest) -> list[str]:
@@ -11,7 +12,8 @@ def require_compatible(schema: Schema, manifest: BundleManifest) -> list[str]:
     Raises:
         SchemaMismatch: the widths or the kinds of action contradict each other; both numbers are in the message.
     """
-    least, greatest = schema.width
+    ActionMask.of(schema, manifest)
+    least, greatest = with_mask_of_size(schema, manifest.distribution.parameters).width
     size = manifest.observation_size
     if schema.observations and not (least <= size and (greatest is None or size <= greatest)):
         width = str(least) if least == greatest else f"{least} to {'any number of' if greatest is None else greatest}"
@@ -25,6 +27,8 @@ def require_compatible(schema: Schema, manifest: BundleManifest) -> list[str]:
             f"the schema says discrete: {str(schema.discrete).lower()},"
             f" the model's actions are {'discrete' if discrete else 'continuous'}: correct the schema's discrete"
         )
+    if schema.actions:
+        _require_as_many_names_as_actions(len(schema.actions), manifest.distribution)
     several = discrete and not isinstance(manifest.distribution, Categorical)
     if discrete and schema.tuple != several:
         return [
@@ -32,3 +36,15 @@ def require_compatible(schema: Schema, manifest: BundleManifest) -> list[str]:
             f" {manifest.distribution.components} action component(s): the model's answer is served"
         ]
     return []
+
+
+def _require_as_many_names_as_actions(names: int, distribution: Distribution) -> None:
+    if distribution.components != 1:
+        raise SchemaMismatch(
+            f"the schema names actions, and the model's action has {distribution.components} components:"
+            " remove the schema's actions"
+        )
+    if names != distribution.parameters:
+        raise SchemaMismatch(
+            f"the schema names {names} actions, the model has {distribution.parameters}: correct the schema's actions"
+        )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 from starlette.types import Message, Receive, Scope, Send
 
 from policy_server.metrics import Metrics
@@ -23,15 +23,16 @@ class Mounted:
         self._name = name
         self._app = app
         self._metrics = metrics
-        paths = (route.path for route in app.routes if isinstance(route, Route))
+        paths = [route.path for route in app.routes if isinstance(route, Route)]
         self._declared = {path.rstrip("/"): path for path in paths if "{" not in path}
+        self._templates = {path: compile_path(path.rstrip("/"))[0] for path in paths if "{" in path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, prefix: str) -> None:
         """Answers a request whose path begins with `prefix`."""
         start = time.perf_counter()
         rest = scope["path"][len(prefix) :]
-        path = self._declared.get(rest.rstrip("/"))
-        scope = {**scope, "root_path": prefix, "path": prefix + (rest if path is None else path)}
+        route, path = self._route(rest)
+        scope = {**scope, "root_path": prefix, "path": prefix + path}
         code = 500
 
         async def observe(message: Message) -> None:
@@ -43,9 +44,18 @@ class Mounted:
         try:
             await self._app(scope, receive, observe)
         finally:
-            route = path or "other"
             self._metrics.requests.labels(self._name, route, str(code)).inc()
             self._metrics.latency.labels(self._name, route).observe(time.perf_counter() - start)
+
+    def _route(self, path: str) -> tuple[str, str]:
+        """Returns the route's declared path, which metrics count it by, and the request's path in its spelling."""
+        bare = path.rstrip("/")
+        if (declared := self._declared.get(bare)) is not None:
+            return declared, declared
+        for template, pattern in self._templates.items():
+            if pattern.match(bare):
+                return template, f"{bare}/" if template.endswith("/") else bare
+        return "other", path
 
 
 class Host:

@@ -1,12 +1,18 @@
-"""The one place where errors become HTTP answers; all have FastAPI's `detail`."""
+"""The one place where errors become HTTP answers; all have FastAPI's `detail`.
+
+Those of the Open Inference Protocol have its `error` too: one sentence, which its clients raise.
+"""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import PydanticSerializationError, to_json
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from policy_server.errors import InferenceFailed, NotOffered, ObservationError
 
@@ -15,6 +21,7 @@ log = logging.getLogger(__name__)
 
 def answer_exceptions(app: FastAPI) -> None:
     """Registers an answer for each error that handling a request can end in."""
+    app.exception_handler(HTTPException)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(ObservationError)(_unfit)
     app.exception_handler(NotOffered)(_not_offered)
@@ -22,34 +29,52 @@ def answer_exceptions(app: FastAPI) -> None:
     app.exception_handler(Exception)(_unexpected)
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> Response:
-    return _unprocessable(list(error.errors()))
+def rejection(scope: Scope, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Returns the answer to a request that is refused for one reason."""
+    return JSONResponse({"detail": detail} | _protocol_error(scope, detail), status, headers)
 
 
-async def _unfit(_: Request, error: ObservationError) -> Response:
-    return _unprocessable([{"type": "value_error", "loc": ("body", *error.location), "msg": str(error), "input": None}])
+def _protocol_error(scope: Scope, text: str) -> dict[str, str]:
+    """Returns what the protocol of the request's path wants to read beside the detail."""
+    path = scope["path"][len(scope.get("root_path", "")) :]
+    return {"error": text} if path == "/v2" or path.startswith("/v2/") else {}
 
 
-def _unprocessable(errors: list[Any]) -> Response:
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    return _unprocessable(request, list(error.errors()))
+
+
+async def _unfit(request: Request, error: ObservationError) -> Response:
+    location = ("body", *error.location)
+    return _unprocessable(request, [{"type": "value_error", "loc": location, "msg": str(error), "input": None}])
+
+
+def _unprocessable(request: Request, errors: list[Any]) -> Response:
+    text = "; ".join(f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in errors)
+    others = _protocol_error(request.scope, text)
     try:
         # FastAPI's own handler answers 500 where the input that it echoes holds NaN or infinity.
-        content = to_json({"detail": errors}, inf_nan_mode="strings", fallback=str)
+        content = to_json({"detail": errors} | others, inf_nan_mode="strings", fallback=str)
     except (PydanticSerializationError, ValueError, RecursionError):
         # The input is nested too deeply, or is text that UTF-8 can't hold: say what is wrong without it.
-        content = to_json({"detail": [error | {"input": None} for error in errors]}, fallback=str)
+        content = to_json({"detail": [error | {"input": None} for error in errors]} | others, fallback=str)
     return Response(content, status_code=422, media_type="application/json")
 
 
-async def _not_offered(_: Request, error: NotOffered) -> Response:
+async def _refused(request: Request, error: HTTPException) -> Response:
+    return rejection(request.scope, error.status_code, error.detail, error.headers)
+
+
+async def _not_offered(request: Request, error: NotOffered) -> Response:
     # RFC 9110 wants the methods that a 405 allows to be named; here there is none.
-    return JSONResponse({"detail": str(error)}, status_code=405, headers={"Allow": ""})
+    return rejection(request.scope, 405, str(error), {"Allow": ""})
 
 
-async def _failed(_: Request, error: InferenceFailed) -> Response:
+async def _failed(request: Request, error: InferenceFailed) -> Response:
     log.error("inference failed: %s", error)
-    return JSONResponse({"detail": f"The policy gave no usable answer: {error}"}, status_code=500)
+    return rejection(request.scope, 500, f"The policy gave no usable answer: {error}")
 
 
-async def _unexpected(_: Request, __: Exception) -> Response:
+async def _unexpected(request: Request, _: Exception) -> Response:
     # uvicorn logs the traceback; the client learns nothing of the inside.
-    return JSONResponse({"detail": "Internal server error; the server's log has the cause."}, status_code=500)
+    return rejection(request.scope, 500, "Internal server error; the server's log has the cause.")

@@ -1,6 +1,6 @@
 """What Prometheus scrapes, on a port of its own, so that no ingress ever shows it."""
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Summary, disable_created_metrics
 
 from policy_server.sampling import Actions
 
@@ -33,6 +33,13 @@ class Metrics:
             "policyserver_actions_total",
             "Discrete actions chosen, by component of the action.",
             ["policyserver", "policy", "component", "action"],
+            registry=registry,
+        )
+        # Not a counter: rewards may be negative.
+        self.rewards = Summary(
+            "policyserver_reward",
+            "Rewards that clients sent as feedback; zeros count too.",
+            ["policyserver", "policy"],
             registry=registry,
         )
 

@@ -5,7 +5,7 @@ Flattening follows Pathmind's policy server: schema order, scalars appended, lis
 
 import math
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,17 @@ _PYTHON = {ObservationType.INT: int, ObservationType.FLOAT: float, ObservationTy
 def observation_type(schema: Schema) -> Any:
     """Returns a TypedDict with a key for each observation, in the schema's order, typed and bounded.
 
-    Keys that it doesn't know are ignored, as Pathmind's server did. A dict, since names need not be Python's.
+    Validation fills in the defaults of what a request leaves out. Keys that it doesn't know are ignored, as Pathmind's
+    server did. A dict, since names need not be Python's.
     """
-    fields = {observation.name: _annotation(observation) for observation in schema.observations}
+    fields = {observation.name: _key(observation) for observation in schema.observations}
     return TypedDict("Observation", fields)  # type: ignore[operator]
+
+
+def _key(observation: Observation) -> Any:
+    if observation.default is None:
+        return _annotation(observation)
+    return NotRequired[Annotated[_annotation(observation), Field(default=observation.default)]]
 
 
 def _annotation(observation: Observation) -> Any:
@@ -85,10 +92,36 @@ class Flattening:
         """
         return _float32(values, {"obs": values})
 
+    def matrix(self, rows: Any) -> NDArray[np.float32]:
+        """Returns the model's inputs of many observations, rows of numbers in any form that numpy takes, as float32.
+
+        Raises:
+            ObservationError: they are not rows of `size` numbers, or one is not finite in float32.
+        """
+        try:
+            given = np.asarray(rows)
+        except (ValueError, TypeError, OverflowError):  # ragged, or nested deeper than numpy goes
+            given = np.empty(0, object)
+        if given.dtype.kind not in "bfiu":
+            raise ObservationError("The observations must be rows of numbers, all of the same length")
+        if given.ndim == 1:
+            given = given[np.newaxis]
+        if given.ndim != 2 or given.shape[1] != self._size:
+            shape = "x".join(map(str, given.shape))
+            raise ObservationError(f"The observations have the shape {shape}, the model takes rows of {self._size}")
+        with np.errstate(over="ignore"):
+            matrix = np.ascontiguousarray(given, np.float32)
+        if not np.isfinite(matrix).all():
+            row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+            raise ObservationError(
+                f"Value {column} of observation {row} is not finite in float32, whose largest is {_LARGEST:.6g}"
+            )
+        return matrix
+
 
 def _float32(values: list[Any], observation: dict[str, Any]) -> NDArray[np.float32]:
     try:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # invalid: the sum of both infinities
             vector = np.array([values], np.float32)
             # One sum tells of any infinity; it is cheaper than looking at each value.
             if math.isfinite(float(vector.sum(dtype=np.float64))):

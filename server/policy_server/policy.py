@@ -56,11 +56,19 @@ class Policy:
         Raises:
             InferenceFailed: the model raised, or answered with another shape.
         """
+        return self.parameter_rows(observation)[0]  # type: ignore[no-any-return]
+
+    def parameter_rows(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the distributions' parameters `(rows, parameters)` of observations `(rows, n)`, by one inference.
+
+        Raises:
+            InferenceFailed: the model raised, or answered with another shape.
+        """
         try:
-            (output,) = self._session.run(self._outputs, {self.manifest.input: observation})
+            (output,) = self._session.run(self._outputs, {self.manifest.input: observations})
         except Exception as error:  # noqa: BLE001 -- as in load
             raise InferenceFailed(f"the model failed: {error}") from None
-        expected = (1, self.manifest.distribution.parameters)
+        expected = (len(observations), self.manifest.distribution.parameters)
         if output.shape != expected:
             raise InferenceFailed(f"the model's answer has the shape {output.shape}, its manifest says {expected}")
-        return output[0]  # type: ignore[no-any-return]
+        return output  # type: ignore[no-any-return]

@@ -5,7 +5,9 @@ Arithmetic is in float64, whatever the model's output is. Parameters have the sh
 
 import math
 import sys
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Protocol, assert_never
 
 import numpy as np
@@ -38,23 +40,35 @@ class Sampler(Protocol):
         """
 
 
-def softmax(logits: Vector) -> NDArray[np.float64]:
+# Up to this many logits, Python's own arithmetic is faster than the calls into numpy.
+_FEW = 64
+
+
+def softmax(logits: Vector) -> list[float]:
     """Returns probabilities that sum to 1; a logit of -inf has probability 0.
 
     Raises:
         InferenceFailed: a logit is NaN or +inf, or all are -inf.
     """
-    largest = float(logits.max())  # NaN where any is
-    if not math.isfinite(largest):
+    if len(logits) <= _FEW:
+        values: list[float] = logits.tolist()
+        largest = max(values)
+        weights = [math.exp(value - largest) for value in values]
+        total = sum(weights)
+    else:
+        exact = np.exp(logits.astype(np.float64) - float(logits.max()))
+        weights, total = exact.tolist(), float(exact.sum())
+    if not math.isfinite(total):  # NaN and infinity have become NaN on the way
         raise InferenceFailed("the model's logits for this observation are not finite")
-    weights = np.exp(logits.astype(np.float64) - largest)
-    return weights / weights.sum()  # type: ignore[no-any-return]
+    return [weight / total for weight in weights]
 
 
-def _draw(probabilities: NDArray[np.float64], random: np.random.Generator) -> int:
-    cumulative = probabilities.cumsum()
-    # Scaled by the last sum, which rounding leaves a little off 1; `right` never picks an action of probability 0.
-    return int(cumulative.searchsorted(random.random() * cumulative[-1], side="right"))
+def _draw(probabilities: list[float], random: np.random.Generator) -> int:
+    cumulative = list(accumulate(probabilities))
+    # Scaled by the last sum, which rounding leaves a little off 1. To the right of equals: never an action of
+    # probability 0.
+    action = bisect_right(cumulative, random.random() * cumulative[-1])
+    return action if action < len(cumulative) else bisect_left(cumulative, cumulative[-1])
 
 
 class CategoricalSampler:
@@ -64,17 +78,17 @@ class CategoricalSampler:
         """See `Sampler`."""
         probabilities = softmax(parameters)
         action = _draw(probabilities, random)
-        return [action], float(probabilities[action])
+        return [action], probabilities[action]
 
     def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
         """See `Sampler`."""
         probabilities = softmax(parameters)
-        action = int(probabilities.argmax())
-        return [action], float(probabilities[action])
+        highest = max(probabilities)
+        return [probabilities.index(highest)], highest
 
     def table(self, parameters: Vector) -> dict[str, float]:
         """See `Sampler`."""
-        return {str(action): probability for action, probability in enumerate(softmax(parameters).tolist())}
+        return {str(action): probability for action, probability in enumerate(softmax(parameters))}
 
 
 class MultiCategoricalSampler:
@@ -89,7 +103,7 @@ class MultiCategoricalSampler:
 
     def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
         """See `Sampler`."""
-        return self._each(parameters, lambda probabilities: int(probabilities.argmax()))
+        return self._each(parameters, lambda probabilities: probabilities.index(max(probabilities)))
 
     def table(self, parameters: Vector) -> dict[str, float]:
         """See `Sampler`."""
@@ -98,19 +112,15 @@ class MultiCategoricalSampler:
             " of probabilities; POST /predict/ gives the probability of the action it returns"
         )
 
-    def _each(self, parameters: Vector, choose: "_Choice") -> tuple[Actions, float]:
+    def _each(self, parameters: Vector, choose: Callable[[list[float]], int]) -> tuple[Actions, float]:
         actions: list[int] = []
         probability = 1.0
         for component in self._slices:
             probabilities = softmax(parameters[component])
             action = choose(probabilities)
             actions.append(action)
-            probability *= float(probabilities[action])
+            probability *= probabilities[action]
         return actions, probability
-
-
-class _Choice(Protocol):
-    def __call__(self, probabilities: NDArray[np.float64], /) -> int: ...
 
 
 class DiagonalGaussianSampler:

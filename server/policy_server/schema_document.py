@@ -11,4 +11,5 @@ def schema_document(schema: Schema) -> dict[str, Any]:
         observation.name: observation.model_dump(mode="json", exclude={"name"}, exclude_none=True)
         for observation in schema.observations
     }
-    return {"observations": observations, "parameters": {"discrete": schema.discrete, "tuple": schema.tuple}}
+    names = {"actions": schema.actions} if schema.actions else {}
+    return {"observations": observations, "parameters": {"discrete": schema.discrete, "tuple": schema.tuple} | names}

@@ -163,7 +163,21 @@ def test_exactly_one_of_the_forms_is_given(document: Make, spec: dict[str, Any],
         (
             {"schema": {"observations": [{"name": "a", "type": "int", "min_items": 2}]}},
             "spec.schema.observations[0].min_items: unknown field; did you mean minItems?"
-            " There are name, type, minItems, maxItems, minimum, maximum, description",
+            " There are name, type, minItems, maxItems, minimum, maximum, default, mask, description",
+        ),
+        (
+            {"schema": {"observations": [{"name": "a", "type": "int", "mask": True}]}},
+            "spec.schema.observations[0]: observation 'a' is of type int: a mask is a List[bool];"
+            " change the type or remove mask",
+        ),
+        (
+            {"schema": {"observations": [{"name": "a", "type": "int", "default": {"b": 1}}]}},
+            "spec.schema.observations[0]: observation 'a': its default is not of type int",
+        ),
+        (
+            {"schema": {"actions": ["left"], "tuple": True}},
+            "spec.schema: actions names the choices of one discrete action: remove actions, or correct discrete and"
+            " tuple",
         ),
         (
             {"replica": 2},

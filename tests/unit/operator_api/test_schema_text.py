@@ -99,7 +99,7 @@ def test_an_empty_key_or_path_is_none(nothing: str) -> None:
         ),
         (
             "parameters: {discrete: true, apiKey: a}",
-            ["line 1: parameters.apiKey: unknown; there are discrete, tuple, api_key, url_path"],
+            ["line 1: parameters.apiKey: unknown; there are discrete, tuple, actions, api_key, url_path"],
         ),
         (
             DISCRETE + "observations:\n- name: a",
@@ -148,7 +148,7 @@ def test_an_empty_key_or_path_is_none(nothing: str) -> None:
             DISCRETE + "observations: {a: {type: int, <<: {type: int}}}",
             [
                 "line 2: observations.a.<<: unknown; there are type, min_items, minItems, max_items, maxItems, minimum,"
-                " maximum, description"
+                " maximum, default, mask, description"
             ],
         ),
         (
@@ -264,3 +264,46 @@ def test_a_reader_of_yaml_1_1_gets_texts_where_texts_were_meant(document: Callab
         assert f'"{word}"' in dump([{"key": word}]) or f"'{word}'" in dump([{"key": word}])
     assert dump([{"key": "mouse_row", "i": 1, "f": 0.5, "b": True}]) == "key: mouse_row\ni: 1\nf: 0.5\nb: true\n"
     assert list(yaml.safe_load_all(dump([document(), document()]))) == [document(), document()]
+
+
+def test_masks_defaults_and_names_of_actions_are_read() -> None:
+    text = """
+    observations:
+      allowed: {type: 'List[bool]', mask: true, default: [true, false]}
+      speed: {type: float, default: 0.5}
+    parameters: {discrete: true, actions: [left, 'on']}
+    """
+    schema = parse_schema_text(text).schema
+    assert schema.observations == [
+        Observation(name="allowed", type=ObservationType.BOOL_LIST, mask=True, default=[True, False]),
+        Observation(name="speed", type=ObservationType.FLOAT, default=0.5),
+    ]
+    assert schema.actions == ["left", "on"]
+    (server,) = convert(text + "      ", "mouse", "file:///m").documents[:1]
+    assert server["spec"]["schema"]["actions"] == ["left", "on"]
+    assert server["spec"]["schema"]["observations"][0] == {
+        "name": "allowed",
+        "type": "List[bool]",
+        "default": [True, False],
+        "mask": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("observations", "expected"),
+    [
+        ("a: {type: float, mask: true}", "a mask is a List[bool]"),
+        ("a: {type: float, default: fast}", "its default is not of type float"),
+        ("a: {type: float, default: [[1]]}", "line 2: observations.a.default: must be a single value"),
+        ("a: {type: float, default: {b: 1}}", "line 2: observations.a.default: must be a single value"),
+        ("a: {type: 'List[bool]', mask: yes please}", "line 2: observations.a.mask: must be a valid boolean"),
+    ],
+)
+def test_a_wrong_mask_or_default_is_told_with_its_line(observations: str, expected: str) -> None:
+    assert expected in "\n".join(problems(f"{DISCRETE}observations: {{{observations}}}"))
+
+
+@pytest.mark.parametrize("actions", ["left", "{left: 1}", "[left, [right]]", "[left, ~]"])
+def test_names_of_actions_are_a_list_of_words(actions: str) -> None:
+    (problem,) = problems(f"parameters: {{discrete: true, actions: {actions}}}")
+    assert problem == "line 1: parameters.actions: must be a list of names, as in [left, right]"

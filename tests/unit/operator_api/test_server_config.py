@@ -104,7 +104,7 @@ def test_what_is_wrong_in_a_text_is_told_with_its_line_and_place(document: Make)
     problems = [
         "line 3: observations.a.minimum: must be a valid number",
         "line 4: observations.b.typ: unknown; there are type, min_items, minItems, max_items, maxItems, minimum,"
-        " maximum, description",
+        " maximum, default, mask, description",
         "line 4: observations.b: has no type; give it one of int, float, bool, List[int], List[float], List[bool]",
     ]
     assert refused(document(schema=None, schemaText=text)) == [f"spec.schemaText: {problem}" for problem in problems]

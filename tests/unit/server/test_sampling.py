@@ -15,7 +15,7 @@ def vector(*numbers: float) -> NDArray[np.float32]:
 
 
 def test_softmax_is_exact_where_a_naive_one_overflows() -> None:
-    assert softmax(vector(1000, 1000, -1000)).tolist() == [0.5, 0.5, 0.0]
+    assert softmax(vector(1000, 1000, -1000)) == [0.5, 0.5, 0.0]
 
 
 def test_a_masked_action_has_no_probability_and_is_never_drawn() -> None:
@@ -31,13 +31,37 @@ def test_logits_that_are_no_distribution_are_refused(logits: NDArray[np.float32]
         softmax(logits)
 
 
+def test_many_logits_have_the_same_probabilities_as_few() -> None:
+    logits = np.random.default_rng(5).normal(size=65).astype(np.float32)
+    exact = np.exp(logits.astype(np.float64))
+    assert softmax(logits) == pytest.approx((exact / exact.sum()).tolist())
+    assert softmax(logits[:64]) == pytest.approx((exact[:64] / exact[:64].sum()).tolist())
+    with pytest.raises(InferenceFailed):
+        softmax(np.where(np.arange(65) == 3, np.nan, logits).astype(np.float32))
+
+
+class LargestDraw(np.random.Generator):
+    """Draws the largest number below 1."""
+
+    def random(self, *_: object, **__: object) -> float:  # type: ignore[override]
+        return math.nextafter(1, 0)
+
+
+def test_the_largest_draw_takes_the_last_action_that_is_possible() -> None:
+    random = LargestDraw(np.random.PCG64(0))
+    for logits in (vector(0, 0, -np.inf), vector(0.1, 0.2, -1000), vector(-np.inf, 3, -np.inf, -np.inf)):
+        ((action, *_), probability) = CategoricalSampler().sample(logits, random)
+        assert probability > 0
+        assert softmax(logits)[int(action) + 1 :] == pytest.approx([0.0] * (len(logits) - int(action) - 1))
+
+
 def test_samples_fit_the_distribution() -> None:
     random = np.random.default_rng(1)
     logits = vector(0.3, -1.2, 1.1, 0.0, -0.5)
     drawn = [CategoricalSampler().sample(logits, random) for _ in range(20_000)]
     counts = np.bincount([actions[0] for actions, _ in drawn], minlength=5)
     expected = softmax(logits)
-    assert stats.chisquare(counts, expected * len(drawn)).pvalue > 0.001
+    assert stats.chisquare(counts, np.array(expected) * len(drawn)).pvalue > 0.001
     assert all(probability == expected[int(actions[0])] for actions, probability in drawn)
 
 

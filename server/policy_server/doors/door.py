@@ -1,0 +1,81 @@
+"""What every door has: the application it opens into, the engine behind it, and what is said and counted alike."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from policy_server.engine import Decision, Engine
+from policy_server.metrics import Metrics
+
+MOST_ROWS = 1024
+"""How many observations one request may hold."""
+FEW_ROWS = 8
+"""Up to here answering takes less time than handing over to a thread."""
+
+
+class Rejection(BaseModel):
+    """Why a request was refused."""
+
+    detail: Annotated[str, Field(description="What is wrong, and the remedy.")]
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a protocol declares its routes, and how it asks for decisions.
+
+    Attributes:
+        app: takes the routes.
+        engine: answers.
+        metrics: counts what was decided.
+        keyed: what every route that needs a key says of it to OpenAPI.
+    """
+
+    app: FastAPI
+    engine: Engine
+    metrics: Metrics
+    keyed: dict[str, Any] = field(default_factory=dict)
+
+    def described(self, tag: str, responses: dict[int, str] | None = None) -> dict[str, Any]:
+        """Returns what a predicting route says to OpenAPI beside its own types; `responses` are further refusals."""
+        refusals = {
+            400: "The body is no text in UTF-8, or nested too deeply.",
+            413: "The body is too large.",
+            500: "The policy gave no usable answer.",
+        } | (responses or {})
+        described = {code: {"model": Rejection, "description": text} for code, text in refusals.items()}
+        return self.keyed | {"tags": [tag], "responses": self.keyed.get("responses", {}) | described}
+
+    def count(self, decision: Decision) -> Decision:
+        """Counts a decision that is about to be told."""
+        config = self.engine.config
+        self.metrics.count_actions(config.name, config.policies[0].name, decision.actions)
+        return decision
+
+    async def decide(self, vectors: NDArray[np.float32], *, deterministic: bool = False) -> list[Decision]:
+        """Returns a decision for each input of the model `(n, size)`, by one inference, and counts them.
+
+        Raises:
+            ObservationError: a row's mask allows no action; its location begins with the row.
+            InferenceFailed: the model gave no usable answer.
+        """
+        return (await self.decide_with_parameters(vectors, deterministic=deterministic))[0]
+
+    async def decide_with_parameters(
+        self, vectors: NDArray[np.float32], *, deterministic: bool = False
+    ) -> tuple[list[Decision], NDArray[np.float32]]:
+        """As `decide`, with the distributions' parameters `(n, parameters)`, masked."""
+
+        def answer() -> tuple[list[Decision], NDArray[np.float32]]:
+            parameters = self.engine.parameter_rows(vectors)
+            return self.engine.decisions(parameters, deterministic=deterministic), parameters
+
+        # Many rows take milliseconds, in which probes and other requests must not wait.
+        decisions, parameters = answer() if len(vectors) <= FEW_ROWS else await run_in_threadpool(answer)
+        for decision in decisions:
+            self.count(decision)
+        return decisions, parameters

@@ -1,0 +1,227 @@
+"""The Open Inference Protocol (V2) over REST, as KServe's and Triton's clients speak it: health, metadata, inference.
+
+https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
+The one model is the PolicyServer, by its name; its version is the beginning of the model's digest.
+"""
+
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import Body, Header, HTTPException, Path
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from policy_server.doors.door import MOST_ROWS, Door
+from policy_server.doors.inference_messages import (
+    InferenceAnswer,
+    InferenceInput,
+    InferenceOutput,
+    InferenceRejection,
+    InferenceRequest,
+    InferredTensor,
+    Live,
+    ModelMetadata,
+    ModelReady,
+    OutputName,
+    Ready,
+    ServerMetadata,
+    TensorMetadata,
+)
+from policy_server.doors.tensors import (
+    JSON_LENGTH_HEADER,
+    TensorRoute,
+    datatype_of,
+    decoded,
+    decoded_bytes,
+    tensors_after,
+)
+from policy_server.errors import ObservationError
+
+TAG = "Open Inference Protocol"
+INPUT = "observations"
+
+
+def open_inference_protocol(door: Door) -> None:
+    """Declares all of `/v2`; errors have the protocol's `error` beside our `detail`."""
+    _declare_health(door)
+    _declare_models(door)
+    _declare_inference(door)
+
+
+def _declare_health(door: Door) -> None:
+    app = door.app
+
+    @app.get("/v2/health/live", summary="Whether the server lives", tags=[TAG])
+    async def open_inference_live() -> Live:
+        """Answers as long as the process handles requests; needs no key."""
+        return Live(live=True)
+
+    @app.get("/v2/health/ready", summary="Whether inference is answered", tags=[TAG])
+    async def open_inference_ready() -> Ready:
+        """Answers once the policy is loaded and warm; needs no key."""
+        return Ready(ready=True)
+
+    @app.get("/v2", summary="Show what the server is", tags=[TAG], **door.keyed)
+    async def open_inference_server() -> ServerMetadata:
+        """Returns the server's name, version and extensions of the protocol."""
+        return ServerMetadata(name="policyserver", version=version("policyserver"), extensions=["binary_tensor_data"])
+
+
+def _model_version(door: Door) -> str:
+    return door.engine.policy.manifest.model_sha256[:12]
+
+
+def _require_model(door: Door, name: str, wanted: str) -> None:
+    served = door.engine.config.name
+    if name != served:
+        raise HTTPException(404, f"There is no model {name}; there is {served}")
+    if wanted not in ("", _model_version(door)):
+        raise HTTPException(404, f"There is no version {wanted} of {name}; there is {_model_version(door)}")
+
+
+def _described(door: Door, *codes: int) -> dict[str, Any]:
+    refusals: dict[int | str, Any] = {code: {"model": InferenceRejection} for code in codes}
+    if door.keyed:
+        refusals[401] = {"model": InferenceRejection}
+    return door.keyed | {"tags": [TAG], "responses": refusals}
+
+
+ModelName = Annotated[str, Path(description="The PolicyServer's name.")]
+ModelVersion = Annotated[str, Path(description="The beginning of the model's digest.")]
+
+
+def _declare_models(door: Door) -> None:
+    app = door.app
+    manifest = door.engine.policy.manifest
+    actions = "FP32" if door.engine.continuous else "INT64"
+    metadata = ModelMetadata(
+        name=door.engine.config.name,
+        versions=[_model_version(door)],
+        platform="onnxruntime_onnx",
+        inputs=[TensorMetadata(name=INPUT, datatype="FP32", shape=[-1, manifest.observation_size])],
+        outputs=[
+            TensorMetadata(name="actions", datatype=actions, shape=[-1, manifest.distribution.components]),
+            TensorMetadata(name="probability", datatype="FP64", shape=[-1]),
+            TensorMetadata(
+                name="distribution_parameters", datatype="FP32", shape=[-1, manifest.distribution.parameters]
+            ),
+        ],
+    )
+    described = _described(door, 404)
+
+    @app.get("/v2/models/{name}", summary="Show what the model takes and gives", **described)
+    async def open_inference_model(name: ModelName) -> ModelMetadata:
+        """Returns the model's inputs and outputs."""
+        _require_model(door, name, "")
+        return metadata
+
+    @app.get("/v2/models/{name}/versions/{wanted}", summary="Show what this version takes and gives", **described)
+    async def open_inference_model_version(name: ModelName, wanted: ModelVersion) -> ModelMetadata:
+        """Returns the model's inputs and outputs; 404 where another version is served."""
+        _require_model(door, name, wanted)
+        return metadata
+
+    @app.get("/v2/models/{name}/ready", summary="Whether the model answers", **described)
+    async def open_inference_model_ready(name: ModelName) -> ModelReady:
+        """Answers once the model is loaded and warm."""
+        _require_model(door, name, "")
+        return ModelReady(name=name, ready=True)
+
+    @app.get("/v2/models/{name}/versions/{wanted}/ready", summary="Whether this version answers", **described)
+    async def open_inference_version_ready(name: ModelName, wanted: ModelVersion) -> ModelReady:
+        """Answers once the model is loaded and warm; 404 where another version is served."""
+        _require_model(door, name, wanted)
+        return ModelReady(name=name, ready=True)
+
+
+JsonLength = Annotated[
+    int | None, Header(alias=JSON_LENGTH_HEADER, ge=0, description="How long the JSON is, where tensors follow it.")
+]
+
+
+def _declare_inference(door: Door) -> None:
+    async def infer(
+        name: ModelName, asked: Annotated[InferenceRequest, Body()], request: Request, json_length: JsonLength = None
+    ) -> Any:
+        """Samples an action for each row of `observations`; with the parameter `deterministic`, takes the most likely.
+
+        Outputs are `actions` and their `probability`; on request also the model's `distribution_parameters`, in which
+        an action that the mask forbids has the lowest number of float32.
+        """
+        _require_model(door, name, "")
+        return await _inferred(door, asked, tensors_after(request))
+
+    async def infer_version(
+        name: ModelName,
+        wanted: ModelVersion,
+        asked: Annotated[InferenceRequest, Body()],
+        request: Request,
+        json_length: JsonLength = None,
+    ) -> Any:
+        """As without a version; 404 where another one is served."""
+        _require_model(door, name, wanted)
+        return await _inferred(door, asked, tensors_after(request))
+
+    for path, endpoint in (("", infer), ("/versions/{wanted}", infer_version)):
+        door.app.router.add_api_route(
+            f"/v2/models/{{name}}{path}/infer",
+            endpoint,
+            methods=["POST"],
+            name=f"open_inference_{endpoint.__name__}",
+            summary="Sample actions",
+            response_model=InferenceAnswer,
+            response_model_exclude_none=True,
+            route_class_override=TensorRoute,
+            **_described(door, 400, 404, 413, 422, 500),
+        )
+
+
+async def _inferred(door: Door, asked: InferenceRequest, tensors: bytes) -> InferenceAnswer | Response:
+    vectors = _observations(door, asked.inputs[0], tensors)
+    decisions, parameters = await door.decide_with_parameters(vectors, deterministic=asked.parameters.deterministic)
+    distribution = door.engine.policy.manifest.distribution
+    kind = np.float32 if door.engine.continuous else np.int64
+    rows = [decision.actions for decision in decisions]
+    made: dict[OutputName, NDArray[Any]] = {
+        "actions": np.array(rows, kind).reshape(len(rows), distribution.components),
+        "probability": np.array([decision.probability for decision in decisions], np.float64),
+        # JSON has no infinity; softmax makes 0 of both.
+        "distribution_parameters": np.maximum(parameters, np.finfo(np.float32).min),
+    }
+    wanted = asked.outputs or [InferenceOutput(name="actions"), InferenceOutput(name="probability")]
+    outputs, pieces = [], []
+    for output in wanted:
+        tensor = made[output.name]
+        told = InferredTensor(name=output.name, datatype=datatype_of(tensor), shape=list(tensor.shape))
+        binary = output.parameters.binary_data
+        if asked.parameters.binary_data_output if binary is None else binary:
+            pieces.append(tensor.tobytes())
+            told.parameters = {"binary_data_size": len(pieces[-1])}
+        else:
+            told.data = tensor.ravel().tolist()
+        outputs.append(told)
+    answer = InferenceAnswer(
+        model_name=door.engine.config.name, model_version=_model_version(door), id=asked.id, outputs=outputs
+    )
+    if not pieces:
+        return answer
+    text = answer.model_dump_json(exclude_none=True).encode()
+    headers = {JSON_LENGTH_HEADER: str(len(text))}
+    return Response(b"".join([text, *pieces]), headers=headers, media_type="application/octet-stream")
+
+
+def _observations(door: Door, given: InferenceInput, tensors: bytes) -> NDArray[np.float32]:
+    size = given.parameters.binary_data_size
+    if (given.data is None) == (size is None):
+        where = ("inputs", 0)
+        raise ObservationError("Give the observations as data, or as bytes with binary_data_size", where)
+    if len(given.shape) == 2 and given.shape[0] > MOST_ROWS:
+        raise ObservationError(f"There are {given.shape[0]} rows; at most {MOST_ROWS}", ("inputs", 0, "shape"))
+    try:
+        if given.data is not None:
+            return door.engine.matrix(decoded(given.data, given.shape))
+        return door.engine.matrix(decoded_bytes(tensors[:size], given.shape, given.datatype))
+    except ObservationError as error:
+        raise ObservationError(str(error), ("inputs", 0, "data")) from None

@@ -1,0 +1,39 @@
+"""The API server refuses, in CEL, the schemas that the model refuses, and keeps defaults of every type as they are."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.operator_core.api_client import Namespace
+
+MASK = {"name": "allowed", "type": "List[bool]", "mask": True}
+
+
+def test_masks_defaults_and_names_are_kept_as_they_were_written(namespace: Namespace) -> None:
+    schema = {
+        "observations": [
+            MASK | {"default": [True, False]},
+            {"name": "speed", "type": "float", "default": 0.5},
+            {"name": "level", "type": "int", "default": 3},
+            {"name": "flag", "type": "bool", "default": False},
+        ],
+        "actions": ["left", "right"],
+    }
+    namespace.serve("kept", schema=schema)
+    kept = namespace.server("kept")["spec"]["schema"]
+    assert kept == schema | {"discrete": True, "tuple": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"observations": [MASK | {"type": "float"}]}, "a mask is a List[bool]"),
+        ({"observations": [MASK], "discrete": False}, "continuous actions can't be masked"),
+        ({"actions": ["left"], "discrete": False}, "actions names the choices of one discrete action"),
+        ({"actions": ["left"], "tuple": True}, "actions names the choices of one discrete action"),
+    ],
+)
+def test_what_can_never_work_is_refused(namespace: Namespace, schema: dict[str, Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=r"422|Invalid|invalid") as refused:
+        namespace.serve("refused", schema=schema)
+    assert message in str(refused.value)
