@@ -14,13 +14,17 @@ from policy_server.doors.pathmind import open_pathmind
 from policy_server.doors.seldon import open_seldon
 from policy_server.doors.tutorial import open_tutorial
 from policy_server.engine import Engine
+from policy_server.fast_path import FastPath
 from policy_server.http_errors import answer_exceptions
 from policy_server.metrics import Metrics
 from policy_server.schema_document import schema_document
 
 
-def create_app(engine: Engine, keys: ApiKeys | None, metrics: Metrics) -> FastAPI:
-    """Returns the API of one PolicyServer; without keys it serves everyone."""
+def create_app(engine: Engine, keys: ApiKeys | None, metrics: Metrics) -> tuple[FastAPI, dict[str, FastPath]]:
+    """Returns the API of one PolicyServer, and the short ways of some of its routes; without keys it serves everyone.
+
+    The API alone answers everything, and the same.
+    """
     config = engine.config
     app = FastAPIOffline(
         title=config.name,
@@ -36,7 +40,7 @@ def create_app(engine: Engine, keys: ApiKeys | None, metrics: Metrics) -> FastAP
     if keys:
         app.add_middleware(KeyGuard, keys=keys)
         keyed = {"dependencies": SECURITY_SCHEMES, "responses": {401: {"model": Rejection}}}
-    door = Door(app, engine, metrics, keyed)
+    door = Door(app, engine, metrics, keyed, keys)
     open_pathmind(door)  # first, since routes are tried in order
     open_tutorial(door)
     _declare_health(app)
@@ -48,7 +52,7 @@ def create_app(engine: Engine, keys: ApiKeys | None, metrics: Metrics) -> FastAP
 
     open_seldon(door)
     open_inference_protocol(door)
-    return app
+    return app, door.short
 
 
 def _declare_health(app: FastAPI) -> None:

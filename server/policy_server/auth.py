@@ -42,24 +42,27 @@ class ApiKeys:
         """
         self._directory = directory
         self._digests = self._read()
+        self._warned = False
         if not self._digests:
             raise ConfigError(f"no API key in {directory}: put one into the Secret, or say auth: none")
 
     def reload(self) -> None:
         """Reads the keys again; while there is none to read, those known before stay."""
         digests = self._read()
-        if not digests:
+        if not digests and not self._warned:
             log.warning("no API key in %s: the keys read before stay accepted", self._directory)
-        elif digests != self._digests:
+        self._warned = not digests
+        if digests and digests != self._digests:
             self._digests = digests
             log.info("API keys read again: %d accepted", len(digests))
 
     def accept(self, connection: HTTPConnection) -> bool:
         """Tells whether any of the places where a key may stand holds an accepted one."""
-        return any(self._accepts(key) for key in _candidates(connection))
+        return any(self.accepts(key) for key in _candidates(connection))
 
-    def _accepts(self, key: str) -> bool:
-        digest = sha256(key.encode(errors="surrogateescape")).digest()
+    def accepts(self, key: bytes) -> bool:
+        """Tells whether a key is an accepted one, in a time that doesn't tell how near it came."""
+        digest = sha256(key).digest()
         # A sum, not any(): every digest is compared, whichever matches.
         return sum(hmac.compare_digest(digest, accepted) for accepted in self._digests) > 0
 
@@ -74,16 +77,17 @@ class ApiKeys:
         return [sha256(key).digest() for key in keys if key]
 
 
-def _candidates(connection: HTTPConnection) -> Iterable[str]:
+def _candidates(connection: HTTPConnection) -> Iterable[bytes]:
+    """Yields keys as the client sent them: what stands in a header was read as Latin-1, a query as UTF-8."""
     if key := connection.headers.get(KEY_NAME):
-        yield key
+        yield key.encode("latin-1")
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
-        yield token.strip()
+        yield token.strip().encode("latin-1")
     if key := connection.query_params.get(KEY_NAME):
-        yield key
+        yield key.encode()
     if key := connection.cookies.get(KEY_NAME):
-        yield key
+        yield key.encode("latin-1", "replace")
 
 
 class KeyGuard:

@@ -10,19 +10,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client import Counter, Histogram
 from starlette.routing import Route, compile_path
 from starlette.types import Message, Receive, Scope, Send
 
+from policy_server.fast_path import FastPath
 from policy_server.metrics import Metrics
 
 
 class Mounted:
     """One PolicyServer's application: its routes with and without the trailing slash, timed and counted."""
 
-    def __init__(self, name: str, app: FastAPI, metrics: Metrics) -> None:
+    def __init__(self, name: str, app: FastAPI, short: Mapping[str, FastPath], metrics: Metrics) -> None:
         self._name = name
         self._app = app
+        self._short = short
         self._metrics = metrics
+        self._answered: dict[tuple[str, int], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
         paths = [route.path for route in app.routes if isinstance(route, Route)]
         self._declared = {path.rstrip("/"): path for path in paths if "{" not in path}
         self._templates = {path: compile_path(path.rstrip("/"))[0] for path in paths if "{" in path}
@@ -30,22 +35,34 @@ class Mounted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, prefix: str) -> None:
         """Answers a request whose path begins with `prefix`."""
         start = time.perf_counter()
-        rest = scope["path"][len(prefix) :]
-        route, path = self._route(rest)
-        scope = {**scope, "root_path": prefix, "path": prefix + path}
+        route, path = self._route(scope["path"][len(prefix) :])
         code = 500
-
-        async def observe(message: Message) -> None:
-            nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, receive, observe)
+            if (short := self._short.get(route)) is not None:
+                again = await short.take(scope, receive, send)
+                if again is None:
+                    code = 200
+                    return
+                receive = again
+
+            async def observe(message: Message) -> None:
+                nonlocal code
+                if message["type"] == "http.response.start":
+                    code = message["status"]
+                await send(message)
+
+            await self._app({**scope, "root_path": prefix, "path": prefix + path}, receive, observe)
         finally:
-            self._metrics.requests.labels(self._name, route, str(code)).inc()
-            self._metrics.latency.labels(self._name, route).observe(time.perf_counter() - start)
+            self._count(route, code, time.perf_counter() - start)
+
+    def _count(self, route: str, code: int, seconds: float) -> None:
+        # Looking up a child by its labels costs more than counting: there are few, so they are kept.
+        if (answered := self._answered.get((route, code))) is None:
+            answered = self._answered[route, code] = self._metrics.requests.labels(self._name, route, str(code))
+        if (duration := self._durations.get(route)) is None:
+            duration = self._durations[route] = self._metrics.latency.labels(self._name, route)
+        answered.inc()
+        duration.observe(seconds)
 
     def _route(self, path: str) -> tuple[str, str]:
         """Returns the route's declared path, which metrics count it by, and the request's path in its spelling."""
@@ -72,7 +89,10 @@ class Host:
         if scope["type"] != "http":
             return  # uvicorn answers a WebSocket that is not accepted with 403
         mounted, path = self.mounted, scope["path"]
-        prefix = max((prefix for prefix in mounted if _under(path, prefix)), key=len, default=None)
+        prefix = None
+        for candidate in mounted:
+            if _under(path, candidate) and (prefix is None or len(candidate) > len(prefix)):
+                prefix = candidate
         if prefix is not None:
             await mounted[prefix](scope, receive, send, prefix)
         elif len(mounted) == 1:

@@ -16,6 +16,7 @@ class Metrics:
     """The server's metric families; labels are bounded by the routes, the codes and `MOST_ACTIONS`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._chosen: dict[tuple[str, str, int, int], Counter] = {}
         self.requests = Counter(
             "policyserver_http_requests_total",
             "Requests answered.",
@@ -47,5 +48,9 @@ class Metrics:
         """Counts the actions of one decision; real numbers are not counted."""
         for component, action in enumerate(actions):
             if isinstance(action, int):
-                label = str(action) if action < MOST_ACTIONS else "other"
-                self.actions.labels(policyserver, policy, str(component), label).inc()
+                key = policyserver, policy, component, min(action, MOST_ACTIONS)
+                # Looking up a child by its labels costs more than counting: there are few, so they are kept.
+                if (chosen := self._chosen.get(key)) is None:
+                    label = str(action) if action < MOST_ACTIONS else "other"
+                    chosen = self._chosen[key] = self.actions.labels(policyserver, policy, str(component), label)
+                chosen.inc()

@@ -89,7 +89,7 @@ class Serving:
         engine = Engine.load(config)
         for warning in engine.warnings:
             log.warning("%s: %s", config.name, warning)
-        mounted = Mounted(config.name, create_app(engine, keys, self._metrics), self._metrics)
+        mounted = Mounted(config.name, *create_app(engine, keys, self._metrics), self._metrics)
         self._unmount(file, but=prefix)
         self._host.mounted = {**self._host.mounted, prefix: mounted}
         self._prefixes[file] = prefix

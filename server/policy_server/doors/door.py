@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from policy_server.auth import ApiKeys
 from policy_server.engine import Decision, Engine
+from policy_server.fast_path import Answer, FastPath
 from policy_server.metrics import Metrics
 
 MOST_ROWS = 1024
@@ -33,12 +35,20 @@ class Door:
         engine: answers.
         metrics: counts what was decided.
         keyed: what every route that needs a key says of it to OpenAPI.
+        keys: the accepted keys; None serves everyone.
+        short: the routes that have a short way, by their path.
     """
 
     app: FastAPI
     engine: Engine
     metrics: Metrics
     keyed: dict[str, Any] = field(default_factory=dict)
+    keys: ApiKeys | None = None
+    short: dict[str, FastPath] = field(default_factory=dict)
+
+    def shorten(self, path: str, body: Any, answer: Answer) -> None:
+        """Gives a POST route a short way: `answer` makes its content of a validated body."""
+        self.short[path] = FastPath(body, answer, self.keys, self.engine.config.max_body_bytes)
 
     def described(self, tag: str, responses: dict[int, str] | None = None) -> dict[str, Any]:
         """Returns what a predicting route says to OpenAPI beside its own types; `responses` are further refusals."""

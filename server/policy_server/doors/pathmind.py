@@ -41,6 +41,14 @@ def open_pathmind(door: Door) -> None:
             action_names=[names[int(action)] for action in decision.actions],
         )
 
+    def content(decision: Decision) -> dict[str, Any]:
+        """Returns the same for the short way."""
+        content: dict[str, Any] = {"actions": decision.actions, "probability": decision.probability}
+        if names is not None:
+            content["action_names"] = [names[int(action)] for action in decision.actions]
+        door.count(decision)
+        return content
+
     Answer: Any = NamedAction if names else Action  # noqa: N806 -- a type
     RawObservation: Any = raw_observation_type(engine.policy.manifest.observation_size)  # noqa: N806 -- a type
 
@@ -49,6 +57,7 @@ def open_pathmind(door: Door) -> None:
         """As `/predict/`, with all of the model's inputs in one list."""
         return answer(door.count(engine.predict(engine.raw_vector(observation))))
 
+    door.shorten("/predict_raw/", RawObservation, lambda body: content(engine.predict(engine.raw_vector(body))))
     if not engine.schema.observations:
         return
     Observation: Any = observation_type(engine.schema)  # noqa: N806 -- a type
@@ -58,10 +67,18 @@ def open_pathmind(door: Door) -> None:
         """Draws an action from the policy's distribution for this observation."""
         return answer(door.count(engine.predict(engine.vector(observation))))
 
+    door.shorten("/predict/", Observation, lambda body: content(engine.predict(engine.vector(body))))
+
     @app.post("/predict_deterministic/", response_model=Answer, summary="Take the most likely action", **common)
     async def predict_deterministic(observation: Annotated[Observation, Body()]) -> Action:
         """Returns the most likely action: the first among equals, and the mean where actions are real numbers."""
         return answer(door.count(engine.predict_deterministic(engine.vector(observation))))
+
+    door.shorten(
+        "/predict_deterministic/",
+        Observation,
+        lambda body: content(engine.predict_deterministic(engine.vector(body))),
+    )
 
     @app.post("/predict_batch/", response_model=list[Answer], summary="Sample an action for each observation", **common)
     async def predict_batch(
@@ -76,3 +93,5 @@ def open_pathmind(door: Door) -> None:
     async def distribution(observation: Annotated[Observation, Body()]) -> dict[str, float]:
         """Returns the probability of every action, by its index; 405 for tuples and for real numbers."""
         return engine.distribution(engine.vector(observation))
+
+    door.shorten("/distribution/", Observation, lambda body: engine.distribution(engine.vector(body)))
