@@ -57,6 +57,7 @@ async def _serve(host: Host, serving: Serving, listener: socket.socket, argument
             farewell,
             log_config=None,
             access_log=False,  # the metrics count every request
+            proxy_headers=False,  # nothing here depends on who the client is, or on what it asked a proxy for
             log_level="warning",
             server_header=False,
             # Longer than proxies keep idle connections (nginx 60 s, Traefik 90 s): who closes first is never surprised.

@@ -24,9 +24,12 @@ class Farewell:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
+        if not self.said:
+            await self._app(scope, receive, send)
+            return
 
         async def closing(message: Message) -> None:
-            if self.said and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
             await send(message)
 
