@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXAMPLE := manifests/examples/cartpole.yaml
+# Real ones, for the tests of the operator.
+API_SERVER := etcd kube-apiserver kube-controller-manager kubectl
 # Tests that need more than this machine's Python say so when they are skipped.
 TESTS ?= tests/unit tests/integration
 
@@ -34,7 +36,9 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 demo: $(VENV)/.local ## Serve the sample policy on this machine and send it a first request; Ctrl-C ends it.
 	@$(BIN)/policyserver up $(EXAMPLE) --send-sample $(DEMO_OPTIONS)
 
-test: $(VENV)/.dev ## Run all tests.
+test: $(VENV)/.dev ## Run all tests; builds an API server for them first, where there is Go and none is named.
+	@if [ -n "$$KUBECONFIG$$KUBEBUILDER_ASSETS" ] || ! command -v go > /dev/null; then :; \
+	else echo "Building an API server (ten minutes the first time) ..." && $(BIN)/python -m tests.cluster build $(API_SERVER); fi
 	$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
 unit: $(VENV)/.dev ## Run the tests that take seconds.
@@ -77,6 +81,7 @@ verify: $(VENV)/.dev ## Check that generated files and lock files are what their
 
 lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes; UPGRADE=--upgrade takes newer versions.
 	@$(MAKE) --no-print-directory locked INTO=.
+	@$(BIN)/python -m tests.bench.lock $(UPGRADE)
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) pyproject.toml

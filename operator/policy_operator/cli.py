@@ -71,8 +71,8 @@ def _options(
 def up(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Manifests with PolicyServers; `-` for stdin.")],
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port of the API.")] = 8000,
-    metrics_port: Annotated[int, typer.Option(help="The port of the Prometheus metrics.")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
+    metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the Prometheus metrics.")] = 8080,
     seed: Annotated[int | None, typer.Option(help="Make sampled actions repeatable.")] = None,
     send_sample: Annotated[bool, typer.Option(help="Send a first request to each and show its answer.")] = False,
 ) -> None:
@@ -123,7 +123,9 @@ def _answer(request: SampleRequest) -> str:
 @app.command("import")
 def import_model(
     uri: Annotated[str, typer.Argument(help="The model: a path or a URI (file, http, https, data, …).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder, which must not exist yet.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The bundle's folder; a bundle that is there is replaced.")
+    ],
     schema: Annotated[
         Path | None,
         typer.Option(help="A PolicyServer manifest or a Pathmind schema.yaml that the model must agree with."),

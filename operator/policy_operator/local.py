@@ -4,6 +4,7 @@ The server is the one that pods run, in a process of its own, told by the same c
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
-from policy_operator.manifests import Resolved, read
+from policy_operator.manifests import STDIN, Resolved, read
 from policy_operator.server_config import server_config
 
 POLL_SECONDS = 0.5
@@ -58,6 +59,7 @@ class LocalServer:
         self, files: Sequence[str | Path], endpoint: Endpoint, report: Report, seed: int | None = None
     ) -> None:
         self._files = files
+        self._stdin = sys.stdin.read() if STDIN in map(str, files) else ""  # it can't be read again after an edit
         self._endpoint = endpoint
         self._report = report
         self._seed = seed
@@ -111,7 +113,7 @@ class LocalServer:
             try:
                 socket.create_server((self._endpoint.host, port)).close()
             except OSError as error:
-                reason = os.strerror(error.errno) if error.errno else str(error)
+                reason = (error.strerror or str(error)).partition(" (while")[0]
                 raise PolicyOperatorError(
                     f"port {port} of {self._endpoint.host}: {reason}; choose another with --port and --metrics-port"
                 ) from None
@@ -121,7 +123,7 @@ class LocalServer:
 
     def _configure(self) -> list[Resolved]:
         """Imports what is new, then writes each server's configuration in one step; the server follows it."""
-        manifests = read(self._files)
+        manifests = read(self._files, io.StringIO(self._stdin))
         for warning in manifests.warnings:
             self._report(f"warning: {warning}")
         resolved = manifests.resolve()
@@ -147,7 +149,7 @@ class LocalServer:
         for index, key in enumerate(keys):
             _replace(folder / str(index), key)
         for path in folder.iterdir():
-            if not path.name.isdigit() or int(path.name) >= len(keys):
+            if int(path.name) >= len(keys):
                 path.unlink()
         return folder
 
@@ -166,19 +168,8 @@ class LocalServer:
                     schema_file = Path(folder) / "schema.json"
                     schema_file.write_text(schema.model_dump_json(by_alias=True))
                     expected = ["--format", one.server.spec.format] if one.server.spec.format else []
-                    self._importer(
-                        "convert",
-                        fetched["path"],
-                        "--output",
-                        str(bundle),
-                        "--schema",
-                        str(schema_file),
-                        "--uri",
-                        uri,
-                        "--sha256",
-                        fetched["sha256"],
-                        *expected,
-                    )  # fmt: skip -- an option and its value are one thing
+                    known = ["--schema", str(schema_file), "--uri", fetched["uri"], "--sha256", fetched["sha256"]]
+                    self._importer("convert", fetched["path"], "--output", str(bundle), *known, *expected)
             self._imported[kind] = bundle
         return self._imported[kind]
 
@@ -191,24 +182,16 @@ class LocalServer:
 
     def _start_process(self) -> None:
         endpoint = self._endpoint
+        options = {
+            "--config": self._state / "config",
+            "--host": endpoint.host,
+            "--port": endpoint.port,
+            "--metrics-port": endpoint.metrics_port,
+            "--drain-seconds": 0,  # nobody else would take its clients
+            "--parent": os.getpid(),
+        }
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "policy_server",
-                "--config",
-                str(self._state / "config"),
-                "--host",
-                endpoint.host,
-                "--port",
-                str(endpoint.port),
-                "--metrics-port",
-                str(endpoint.metrics_port),
-                "--drain-seconds",
-                "0",  # nobody else would take its clients
-                "--parent",
-                str(os.getpid()),
-            ],  # fmt: skip -- an option and its value are one thing
+            [sys.executable, "-m", "policy_server", *(str(word) for option in options.items() for word in option)],
             # Ctrl-C reaches the whole foreground group; the server is told once, by stop().
             start_new_session=True,
         )
@@ -226,7 +209,7 @@ class LocalServer:
 
 def _replace(path: Path, text: str) -> None:
     """Writes in one step, so that a reader finds the old text or the new one."""
-    fresh = path.with_name(f".{path.name}")
+    fresh = path.with_name(f"..{path.name}")  # two dots: neither a key nor a configuration
     fresh.write_text(text)
     fresh.replace(path)
 

@@ -43,7 +43,7 @@ def main() -> int:
         port = arguments.metrics_port
         start_http_server(port, arguments.host)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         print(f"error: port {port} of {arguments.host}: {reason}; choose another", file=sys.stderr)
         return EXIT_BAD_INPUT
     uvloop.run(_serve(host, serving, listener, arguments))

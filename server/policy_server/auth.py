@@ -68,8 +68,8 @@ class ApiKeys:
 
     def _read(self) -> list[bytes]:
         try:
-            # Kubernetes keeps the Secret's former and next state in hidden folders beside the keys.
-            files = sorted(path for path in self._directory.iterdir() if not path.name.startswith("."))
+            # Kubernetes keeps the Secret's former and next state beside the keys, in folders named ..data and the like.
+            files = sorted(path for path in self._directory.iterdir() if not path.name.startswith(".."))
             keys = [path.read_bytes().strip() for path in files if path.is_file()]
         except OSError as error:
             log.warning("can't read the API keys: %s", error)
@@ -119,7 +119,7 @@ class KeyGuard:
 
 def _asks_nothing(scope: Scope) -> bool:
     """Whether a request is a GET without a body, which says "ok"; with one, it asks the policy for an action."""
-    return scope["method"] in ("GET", "HEAD") and not any(
+    return scope["method"] == "GET" and not any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip(b" 0"))
         for name, value in scope["headers"]
     )

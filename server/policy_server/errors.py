@@ -1,4 +1,4 @@
-"""What can go wrong, without a framework; each edge translates once (HTTP in `app`, exit codes in `__main__`)."""
+"""What can go wrong, without a framework; each edge translates once: HTTP in `http_errors`, codes in `__main__`."""
 
 
 class PolicyServerError(Exception):

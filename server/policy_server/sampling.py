@@ -133,7 +133,12 @@ class DiagonalGaussianSampler:
         """See `Sampler`."""
         mean, log_deviation = self._split(parameters)
         noise = random.standard_normal(self._size)
-        return (mean + np.exp(log_deviation) * noise).tolist(), self._density(noise, log_deviation)
+        with np.errstate(over="ignore"):
+            actions = mean + np.exp(log_deviation) * noise
+        # JSON has no infinity, and protocols carry float32.
+        if not (np.abs(actions) <= _LARGEST_ACTION).all():
+            raise InferenceFailed("the model's deviation for this observation is too large to draw an action")
+        return actions.tolist(), self._density(noise, log_deviation)
 
     def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
         """See `Sampler`."""
@@ -160,6 +165,7 @@ class DiagonalGaussianSampler:
 
 
 _LOG_LARGEST = math.log(sys.float_info.max)
+_LARGEST_ACTION = float(np.finfo(np.float32).max)
 
 
 def sampler_for(distribution: Distribution) -> Sampler:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,6 +19,16 @@ from policy_server.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Served:
+    """One configuration file, loaded."""
+
+    text: bytes
+    prefix: str
+    mounted: Mounted
+    keys: ApiKeys | None
+
+
 class Serving:
     """Loads each configuration file of a folder (or one file) and mounts what it describes.
 
@@ -28,9 +40,9 @@ class Serving:
         self._host = host
         self._path = path
         self._metrics = metrics
-        self._texts: dict[Path, bytes] = {}
-        self._prefixes: dict[Path, str] = {}
-        self._keys: dict[Path, ApiKeys] = {}
+        self._seen: dict[Path, bytes] = {}
+        self._served: dict[Path, Served] = {}
+        self._trouble = ""
 
     def load(self) -> None:
         """Mounts everything.
@@ -38,12 +50,11 @@ class Serving:
         Raises:
             PolicyServerError: something can't be served, so nothing is.
         """
-        texts = self._read()
-        if not texts:
+        self._seen = self._read()
+        if not self._seen:
             raise ConfigError(f"no configuration in {self._path}")
-        for file, text in texts.items():
-            self._mount(file, text)
-        self._texts = texts
+        if conflicts := self._mount({file: self._loaded(file, text) for file, text in self._seen.items()}):
+            raise ConfigError("; ".join(conflicts))
 
     async def follow(self, seconds: float = 0.5) -> None:
         """Mounts what changes, until cancelled. What can't be loaded is logged and leaves the former in place."""
@@ -51,56 +62,77 @@ class Serving:
             await asyncio.sleep(seconds)
             try:
                 await asyncio.to_thread(self._follow_once)
-            except OSError as error:
-                log.error("can't read the configuration: %s; serving goes on as it was", error)
+                self._trouble = ""
+            except Exception as error:
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    foreseen = isinstance(error, PolicyServerError | OSError)
+                    log.error("%s; serving goes on as it was", error, exc_info=None if foreseen else error)
 
     def _follow_once(self) -> None:
-        for keys in self._keys.values():
-            keys.reload()
+        for served in self._served.values():
+            if served.keys:
+                served.keys.reload()
         texts = self._read()
-        for file in self._texts.keys() - texts.keys():
-            self._unmount(file)
+        if texts == self._seen:
+            return
+        self._seen = texts
+        loaded: dict[Path, Served] = {}
         for file, text in texts.items():
-            if self._texts.get(file) != text:
-                try:
-                    self._mount(file, text)
-                except PolicyServerError as error:
-                    log.error("%s; serving goes on as it was", error)
-        self._texts = texts
+            try:
+                loaded[file] = self._loaded(file, text)
+            except PolicyServerError as error:
+                log.error("%s; serving goes on as it was", error)
+                if file in self._served:
+                    loaded[file] = self._served[file]
+        for conflict in self._mount(loaded):
+            log.error(conflict)
 
     def _read(self) -> dict[Path, bytes]:
-        files = sorted(self._path.glob("*.json")) if self._path.is_dir() else [self._path]
-        try:
-            return {file: file.read_bytes() for file in files}
-        except FileNotFoundError as error:
-            raise ConfigError(f"no configuration: {error}") from None
+        if not self._path.is_dir():
+            try:
+                return {self._path: self._path.read_bytes()}
+            except FileNotFoundError as error:
+                raise ConfigError(f"no configuration: {error}") from None
+        texts = {}
+        # Hidden files are those that are being written.
+        for file in sorted(self._path.glob("[!.]*.json")):
+            with suppress(FileNotFoundError):  # removed since it was listed
+                texts[file] = file.read_bytes()
+        return texts
 
-    def _mount(self, file: Path, text: bytes) -> None:
+    def _loaded(self, file: Path, text: bytes) -> Served:
+        served = self._served.get(file)
+        if served is not None and served.text == text:
+            return served
         try:
             config = ServerConfig.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise ConfigError(f"{file}: {where}: {first['msg']}") from None
-        prefix = f"/{config.url_path}"
-        if any(other != file and taken == prefix for other, taken in self._prefixes.items()):
-            raise ConfigError(f"{file}: {prefix} is served already")
         keys = ApiKeys(config.api_keys_directory) if config.api_keys_directory else None
         engine = Engine.load(config)
         for warning in engine.warnings:
             log.warning("%s: %s", config.name, warning)
         mounted = Mounted(config.name, *create_app(engine, keys, self._metrics), self._metrics)
-        self._unmount(file, but=prefix)
-        self._host.mounted = {**self._host.mounted, prefix: mounted}
-        self._prefixes[file] = prefix
-        if keys:
-            self._keys[file] = keys
         digest = engine.policy.manifest.model_sha256
-        log.info("%s serves model %s under %s/", config.name, digest[:12], prefix)
+        log.info("%s serves model %s under /%s/", config.name, digest[:12], config.url_path)
+        return Served(text, f"/{config.url_path}", mounted, keys)
 
-    def _unmount(self, file: Path, but: str | None = None) -> None:
-        prefix = self._prefixes.pop(file, None)
-        self._keys.pop(file, None)
-        if prefix is not None and prefix != but:
-            self._host.mounted = {path: mounted for path, mounted in self._host.mounted.items() if path != prefix}
+    def _mount(self, loaded: dict[Path, Served]) -> list[str]:
+        """Serves just these, from one moment to the next; returns what it leaves out because its path is taken."""
+        mounted: dict[str, Mounted] = {}
+        served: dict[Path, Served] = {}
+        conflicts = []
+        for file, one in loaded.items():
+            if one.prefix in mounted:
+                conflicts.append(f"{file}: {one.prefix}/ is served already")
+            else:
+                mounted[one.prefix] = one.mounted
+                served[file] = one
+        for prefix in self._host.mounted.keys() - mounted.keys():
             log.info("%s/ is no longer served", prefix)
+        self._host.mounted = mounted
+        self._served = served
+        return conflicts

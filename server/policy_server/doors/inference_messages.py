@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from policy_server.doors.tensors import DATATYPES
 
 OutputName = Literal["actions", "probability", "distribution_parameters"]
-Size = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class InputParameters(BaseModel):

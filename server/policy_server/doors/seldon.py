@@ -20,7 +20,7 @@ TAG = "Seldon"
 VERSIONS = ("v1.0", "v0.1")
 LARGEST_REWARD = float(np.finfo(np.float32).max)  # Seldon's messages hold it as a float32
 
-Size = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Row = list[FiniteFloat]
 
 

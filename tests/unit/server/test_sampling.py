@@ -124,3 +124,8 @@ def test_tuples_and_real_numbers_have_no_table() -> None:
         MultiCategoricalSampler([2, 3]).table(vector(0, 0, 0, 0, 0))
     with pytest.raises(NotOffered, match="real numbers"):
         DiagonalGaussianSampler(1).table(vector(0, 0))
+
+
+def test_an_action_beyond_float32_is_a_failure_not_an_infinity() -> None:
+    with pytest.raises(InferenceFailed, match="too large"):
+        DiagonalGaussianSampler(1).sample(vector(0.0, 1e4), np.random.default_rng(0))
