@@ -44,6 +44,11 @@ def image_id(tag: str) -> str | None:
     return next((image["id"] for image in found if tag in (image["names"] or [])), None)
 
 
+def size(tag: str) -> str:
+    """What an image takes on disk with all its layers, as people read it."""
+    return buildah("images", "--format", "{{.Size}}", tag).strip()
+
+
 def build(tag: str, context: Path, *options: str | Path) -> None:
     """Builds a Dockerfile. Nothing is pulled; `RUN pip install` works as it does on this machine.
 
@@ -66,12 +71,12 @@ def build(tag: str, context: Path, *options: str | Path) -> None:
 
 
 def export(tag: str, archive: Path) -> None:
-    """Writes an image to a file; uncompressed, it only moves to the next program."""
+    """Writes an image to a file, uncompressed: it only moves to the next program."""
     archive.unlink(missing_ok=True)
     policy = _settings() / "policy.json"
     buildah(
-        "push", "--quiet", "--disable-compression", f"--signature-policy={policy}",
-        tag, f"oci-archive:{archive}:{tag}",
+        "push", "--quiet", f"--signature-policy={policy}",
+        tag, f"docker-archive:{archive}:{tag}",  # an oci-archive would be compressed whatever one says
     )  # fmt: skip
 
 

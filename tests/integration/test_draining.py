@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -78,6 +79,30 @@ def test_after_sigterm_answers_ask_clients_to_connect_elsewhere(server: Server) 
             assert ask(late) == (200, "close")
         assert ask(idle) == (200, "close")  # its connection was not closed in its face
     assert server.process.wait(DRAIN_SECONDS / 2) == 0  # when no connection is left, there is nothing to wait for
+
+
+def test_no_request_of_busy_clients_is_lost(server: Server) -> None:
+    """Closing their connections at once would reset all of them."""
+    asked, failures = threading.Semaphore(0), list[OSError | http.client.HTTPException]()
+
+    def call() -> None:
+        with closing(server.connect()) as connection:
+            try:
+                while ask(connection) == (200, None):
+                    asked.release()
+            except (OSError, http.client.HTTPException) as error:
+                failures.append(error)
+
+    callers = [threading.Thread(target=call) for _ in range(20)]
+    for caller in callers:
+        caller.start()
+    for _ in range(200):
+        assert asked.acquire(timeout=30)
+    server.process.send_signal(signal.SIGTERM)
+    for caller in callers:
+        caller.join()
+    assert failures == []
+    assert server.process.wait(DRAIN_SECONDS / 2) == 0
 
 
 def test_a_second_signal_ends_it_without_waiting(server: Server) -> None:
