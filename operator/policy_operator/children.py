@@ -52,9 +52,9 @@ class Children:
         # A pod that is made before its ServiceAccount is refused, and tried again much later.
         order = sorted(desired, key=lambda one: _kind(one) not in _NEEDED_BY_PODS)
         first = sum(_kind(one) in _NEEDED_BY_PODS for one in desired)
-        results = await asyncio.gather(*(self._apply(one) for one in order[:first]))
+        results = await self._apply_all(order[:first])
         if not any(isinstance(result, Trouble) for result in results):
-            results += await asyncio.gather(*(self._apply(one) for one in order[first:]))
+            results += await self._apply_all(order[first:])
         troubles = [result for result in results if isinstance(result, Trouble)]
         return {_kind(result): result for result in results if not isinstance(result, Trouble)}, troubles
 
@@ -77,6 +77,14 @@ class Children:
         """Deletes an object, and says so."""
         await self._cluster.delete(kind, live)
         log.info("deleted %s %s/%s: %s", kind, self._namespace, live["metadata"]["name"], why)
+
+    async def _apply_all(self, desired: Sequence[Object]) -> list[Object | Trouble]:
+        """Writes all at once, and raises the first error when all have ended: none is still written afterwards."""
+        results = await asyncio.gather(*(self._apply(one) for one in desired), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
 
     async def _apply(self, desired: Object) -> Object | Trouble:
         kind, name = _kind(desired), desired["metadata"]["name"]

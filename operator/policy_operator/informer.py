@@ -103,19 +103,26 @@ class Informer:
         new["metadata"].pop("managedFields", None)  # the largest part, and never looked at
         if self.selection.metadata_only:
             new["metadata"].pop("annotations", None)  # kubectl keeps a copy of all the data here
+        old = self._objects.get(_name(new))
         self._objects[_name(new)] = new
+        if old is not None:
+            self._unindex(old)
         for instance in _instance(new):
             self._by_instance.setdefault(instance, {})[new["metadata"]["name"]] = new
+        if old is not None and [*_instance(old)] != [*_instance(new)]:
+            self._changed(old)  # whoever had it has lost it
         self._changed(new)
 
     def _remove(self, old: Object) -> None:
-        self._objects.pop(_name(old), None)
+        self._unindex(self._objects.pop(_name(old), old))
+        self._changed(old)
+
+    def _unindex(self, old: Object) -> None:
         for instance in _instance(old):
             children = self._by_instance.get(instance, {})
             children.pop(old["metadata"]["name"], None)
             if not children:
                 self._by_instance.pop(instance, None)
-        self._changed(old)
 
 
 def _name(one: Object) -> tuple[str, str]:

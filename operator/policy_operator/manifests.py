@@ -1,7 +1,6 @@
 """Reads PolicyServers, and the Secrets and ConfigMaps that they name, from YAML files; the laptop's API server."""
 
 import base64
-import binascii
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -139,6 +138,13 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, OverflowError):  # PyYAML trusts that a value suits its tag
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"is no valid {kind}", node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
@@ -248,7 +254,7 @@ def _secret(document: Mapping[str, Any]) -> dict[str, str]:
     for name, encoded in _texts(document, "data").items():
         try:
             decoded[name] = base64.b64decode("".join(encoded.split()), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, not even ASCII, or no text in it
             raise InvalidManifestsError(
                 [f"data.{name}: must be a text in base64; stringData takes it as it is"]
             ) from None
@@ -272,12 +278,17 @@ def _is_text(value: object) -> bool:
 
 
 def _shared_paths(resolved: Iterable[Resolved]) -> list[str]:
-    first: dict[str, PolicyServer] = {}
+    known: list[Resolved] = []
     problems = []
     for one in resolved:
-        other = first.setdefault(one.url_path, one.server)
-        if other is not one.server:
-            problems.append(
-                f"{other} and {one.server} have the same url path, {one.url_path}; set another spec.urlPath"
+        rival = next((other for other in known if names.overlap(other.url_path, one.url_path)), None)
+        if rival is not None:
+            both = f"{rival.server} and {one.server}"
+            how = (
+                f"have the same url path, {one.url_path}"
+                if rival.url_path == one.url_path
+                else f"have url paths of which one is below the other, {rival.url_path} and {one.url_path}"
             )
+            problems.append(f"{both} {how}; set another spec.urlPath")
+        known.append(one)
     return problems

@@ -78,8 +78,9 @@ ROOT_ROUTES = (
 )
 SELDON_ROOTS = ("api/v0.1", "api/v1.0")
 URL_PATH_NOT_RESERVED = TextRule(
-    f"^/*({'|'.join((*ROOT_ROUTES, *SELDON_ROOTS))})(/|$)".replace(".", "[.]"),
-    f"must not start with a route of the server itself: {', '.join(ROOT_ROUTES)}, {', '.join(SELDON_ROOTS)}",
+    f"^/*(({'|'.join((*ROOT_ROUTES, *SELDON_ROOTS))})(/|$)|api/*$)".replace(".", "[.]"),
+    f"must not start with a route of the server itself: {', '.join(ROOT_ROUTES)}, {', '.join(SELDON_ROOTS)};"
+    " nor be api, which hides the last two",
     forbidden=True,
 )
 
@@ -89,6 +90,11 @@ def url_path(written: str) -> str:
     for rule in (URL_PATH, URL_PATH_WITHOUT_DOTS, URL_PATH_NOT_RESERVED):
         rule.check(written)
     return written.strip("/")
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two URL paths are the same or one leads to the other: who is routed the one gets requests of both."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def child(server: str, purpose: str) -> str:

@@ -1,16 +1,19 @@
-"""Keeps all pods of a URI at one model: the digest that was first fetched is the one that holds."""
+"""Keeps all pods of a URI at one model: the digest that was first served is the one that holds."""
 
 from collections.abc import Collection, Iterable, Mapping
 
 from policy_operator.desired.metadata import Object
-from policy_operator.rollout import fetched_digest, model_key
+from policy_operator.rollout import converted_digest, fetched_digest, model_key
 
 
 def pinned(known: Mapping[str, str], pods: Iterable[Object], in_use: Collection[str]) -> dict[str, str]:
-    """The digest of every URI in use, by its key; what is known stays, what is new comes from the oldest pod."""
+    """The digest of every URI in use, by its key; what is known stays, what is new comes from the oldest pod.
+
+    Only of a model that was converted: a broken one must not keep out what replaces it.
+    """
     pins = {key: digest for key, digest in known.items() if key in in_use}
     for pod in sorted(pods, key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"])):
-        key, digest = model_key(pod), fetched_digest(pod)
+        key, digest = model_key(pod), converted_digest(pod)
         if key is not None and key in in_use and digest is not None:
             pins.setdefault(key, digest)
     return dict(sorted(pins.items()))

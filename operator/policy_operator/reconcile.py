@@ -7,9 +7,9 @@ from datetime import datetime
 from policy_operator import kinds
 from policy_operator.api import PolicyServer, parse
 from policy_operator.children import Caches, Children
-from policy_operator.claims import UrlPaths
+from policy_operator.claims import Claim, UrlPaths
 from policy_operator.cluster import Cluster, Selection
-from policy_operator.cluster_errors import NotFound
+from policy_operator.cluster_errors import ClusterError, NotFound
 from policy_operator.desired import Desired, desired_objects
 from policy_operator.desired.configuration import digests_name, uri_key
 from policy_operator.desired.metadata import Object
@@ -60,6 +60,9 @@ class Reconciler:
                 path: str | None = url_path(*await self._resolved(key, live))
             except InvalidPolicyServerError:
                 path = self._path_of_last_valid(key)
+            except ClusterError as error:  # what can't be read for one must not keep us from the others
+                log.warning("PolicyServer %s/%s: reading its schema: %s", *key, error)
+                path = None if key in self._paths.known() else self._path_of_last_valid(key)
             if path is not None:
                 self._paths.claim(key, path, live["metadata"]["creationTimestamp"])
             self._enqueue(key)
@@ -101,7 +104,7 @@ class Reconciler:
         pods = children.pods()
         pins = self._pinned(key, server, children, pods)
         monitored = self._caches[kinds.SERVICE_MONITOR].kind_exists
-        given = Desired(pins=pins, routed=holder == key, monitored=monitored)
+        given = Desired(pins=pins, routed=holder.key == key, monitored=monitored)
         desired = desired_objects(server, resolved, self._settings, given)
         applied, troubles = await children.apply(desired)
         for pod in mismatched(pods, pins):
@@ -110,7 +113,7 @@ class Reconciler:
         await children.prune(desired, deployment)
         return Seen(
             url_path=path,
-            path_holder=None if holder == key else "/".join(holder),
+            path_holder=None if holder.key == key else _holder_of(path, holder),
             address=_address(applied.get(kinds.INGRESS)),
             host=self._host(key),
             troubles=tuple(troubles),
@@ -132,8 +135,7 @@ class Reconciler:
         server = parse(live)
         source = server.spec.schema_from
         config_map: Object | None = None
-        for readers in self._readers.values():
-            readers.discard(key)
+        self._reads_nothing(key)
         if source is not None:
             named = key[0], source.config_map_key_ref.name
             # Noted before it is read: a change in between is not missed.
@@ -180,11 +182,21 @@ class Reconciler:
         return f"{name}.{namespace}.svc{domain}"
 
     def _forget(self, key: Key) -> None:
-        for readers in self._readers.values():
-            readers.discard(key)
+        self._reads_nothing(key)
         self._pins.pop(key, None)
         for rival in self._paths.release(key):
             self._enqueue(rival)
+
+    def _reads_nothing(self, key: Key) -> None:
+        for config_map in [one for one, readers in self._readers.items() if key in readers]:
+            self._readers[config_map].discard(key)
+            if not self._readers[config_map]:
+                del self._readers[config_map]
+
+
+def _holder_of(path: str, claim: Claim) -> str:
+    name = "/".join(claim.key)
+    return name if claim.path == path else f"{name}, at {claim.path},"
 
 
 def _address(ingress: Object | None) -> str | None:

@@ -97,20 +97,33 @@ def is_ready(pod: Object) -> bool:
 
 def fetched_digest(pod: Object) -> str | None:
     """The digest that the pod's `fetch` reported, once it has."""
-    for container in pod.get("status", {}).get("initContainerStatuses", []):
-        ended = container.get("state", {}).get("terminated")
-        if container["name"] == "fetch" and ended and ended.get("exitCode") == 0:
-            try:
-                digest = json.loads(ended.get("message", ""))["sha256"]
-            except (ValueError, KeyError, TypeError):
-                return None
-            return digest if isinstance(digest, str) else None
-    return None
+    fetched = _success_of("fetch", pod)
+    if fetched is None:
+        return None
+    try:
+        digest = json.loads(fetched.get("message", ""))["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return digest if isinstance(digest, str) else None
+
+
+def converted_digest(pod: Object) -> str | None:
+    """The digest of the pod's model, once that has proved to be one that can be served."""
+    return fetched_digest(pod) if _success_of("convert", pod) else None
 
 
 def model_key(pod_or_template: Object) -> str | None:
     """The key of the URI that a pod's model comes from."""
     return _annotation(pod_or_template, MODEL_KEY)
+
+
+def _success_of(name: str, pod: Object) -> Object | None:
+    """How an init container ended, if it did and well."""
+    for container in pod.get("status", {}).get("initContainerStatuses", []):
+        ended: Object | None = container.get("state", {}).get("terminated")
+        if container["name"] == name and ended and ended.get("exitCode") == 0:
+            return ended
+    return None
 
 
 def _failure_in(container: dict[str, Any], pod: str) -> Failure | None:

@@ -71,20 +71,27 @@ class Operator:
     async def _lead(self) -> None:
         for informer in self._informers:
             await informer.synced.wait()
+        # Before all url paths are known, a path might go to the younger of two that want it.
+        await self._look_at_all()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._look_at_all())
+            group.create_task(self._resync())
             for _ in range(self._settings.workers):
                 group.create_task(self._queue.work(self._reconciler.reconcile))
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            await self._look_at_all()
 
     async def _look_at_all(self) -> None:
         while True:
             try:
                 await self._reconciler.enqueue_all()
-                pause = self._settings.resync_seconds
             except ClusterError as error:
                 log.warning("listing the PolicyServers: %s", error)
-                pause = _LIST_AGAIN_SECONDS
-            await asyncio.sleep(pause)
+                await asyncio.sleep(_LIST_AGAIN_SECONDS)
+            else:
+                return
 
     def _child_changed(self, child: Object) -> None:
         server = child["metadata"].get("labels", {}).get(INSTANCE)

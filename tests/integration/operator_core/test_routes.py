@@ -34,7 +34,7 @@ def test_the_younger_runs_without_a_route(namespace: Namespace, path: str) -> No
 
 
 def test_the_younger_takes_over_when_the_elder_moves(namespace: Namespace, path: str) -> None:
-    namespace.serve("elder", urlPath=f"{path}/elsewhere")
+    namespace.serve("elder", urlPath=f"{path}-elsewhere")
     namespace.wait_for(kinds.INGRESS, "younger")
     namespace.wait_for_condition("younger", "RouteReady", "True", "RoutedInCluster")
     # And gives it back when the elder returns.

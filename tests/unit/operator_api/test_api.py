@@ -227,7 +227,7 @@ def test_an_observation_may_be_called_like_a_key(document: Make) -> None:
     assert parse(document(schema=None, schemaText=text)).spec.schema_text == text
 
 
-@pytest.mark.parametrize("path", ["api", "api/v1", "/api/v1/", "predictor", "a.b/~c/d_e-f", "api/v1.00"])
+@pytest.mark.parametrize("path", ["api/v1", "/api/v1/", "apis", "a/api", "predictor", "a.b/~c/d_e-f", "api/v1.00"])
 def test_a_url_path_is_segments_with_slashes_between(document: Make, path: str) -> None:
     assert parse(document(urlPath=path)).spec.url_path == path
 
@@ -249,7 +249,18 @@ def test_a_url_path_has_no_dots_to_resolve(document: Make, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["predict", "/predict/", "docs/a", "openapi.json", "v2/models", "static-offline-docs", "api/v1.0", "api/v0.1/x"],
+    [
+        "predict",
+        "/predict/",
+        "docs/a",
+        "openapi.json",
+        "v2/models",
+        "static-offline-docs",
+        "api/v1.0",
+        "api/v0.1/x",
+        "api",
+        "/api/",
+    ],
 )
 def test_a_url_path_hides_no_route_of_the_server(document: Make, path: str) -> None:
     (problem,) = problems(document(urlPath=path))

@@ -140,6 +140,7 @@ def test_without_a_usable_key_there_is_no_server(
     ("written", "problem"),
     [
         (secret(data={"key": "sesame!"}), "data.key: must be a text in base64; stringData takes it as it is"),
+        (secret(data={"key": "é"}), "data.key: must be a text in base64; stringData takes it as it is"),
         (secret(data={"key": "/w=="}), "data.key: must be a text in base64; stringData takes it as it is"),
         (secret(stringData={"key": 12}), "stringData.key: must be a text; put it in quotes"),
         (secret(stringData=["key"]), "stringData: must be a mapping"),
@@ -161,6 +162,21 @@ def test_no_two_servers_share_a_url_path(document: Make, write: Write) -> None:
     other = document(metadata={"name": "cat"}, urlPath="/lab/mouse/")
     assert refused(write("a.yaml", document(), other, secret())) == [
         "PolicyServer lab/mouse and PolicyServer lab/cat have the same url path, lab/mouse; set another spec.urlPath"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("lab/mouse/predict", "lab/mouse and lab/mouse/predict"),
+        ("lab", "lab/mouse and lab"),
+    ],
+)
+def test_no_url_path_is_below_another(document: Make, write: Write, path: str, problem: str) -> None:
+    cat, dog = (document(metadata={"name": "cat"}, urlPath=path), document(metadata={"name": "dog"}, urlPath="labs"))
+    assert refused(write("a.yaml", document(), cat, dog, secret())) == [
+        "PolicyServer lab/mouse and PolicyServer lab/cat have url paths of which one is below the other,"
+        f" {problem}; set another spec.urlPath"
     ]
 
 
@@ -187,6 +203,10 @@ def test_a_missing_config_map_is_told_with_file_and_object(document: Make, write
         ("- a", "a.yaml: a document is no Kubernetes object: it has no kind"),
         ("metadata: {}", "a.yaml: a document is no Kubernetes object: it has no kind"),
         ("a: !!python/object:os.system x", "a.yaml: line 1: could not determine a constructor for the tag"),
+        ("a: 1\nx: !!timestamp abc", "a.yaml: line 2: is no valid timestamp"),
+        ("x: !!bool abc", "a.yaml: line 1: is no valid bool"),
+        ("x: !!int ''", "a.yaml: line 1: is no valid int"),
+        ("x: !!float abc", "a.yaml: line 1: is no valid float"),
         ("[" * 5000, "a.yaml: no valid YAML: "),
     ],
 )

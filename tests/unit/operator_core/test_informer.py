@@ -20,8 +20,8 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(informer, "_ABSENT_KIND_PAUSE", 0.001)
 
 
-def child(name: str, version: str = "1") -> Object:
-    labels = {INSTANCE: "mouse"}
+def child(name: str, version: str = "1", server: str = "mouse") -> Object:
+    labels = {INSTANCE: server}
     return {"metadata": {"namespace": "cats", "name": name, "resourceVersion": version, "labels": labels}}
 
 
@@ -30,6 +30,7 @@ class Watched:
 
     def __init__(self, watch: FakeWatch, kind: kinds.Kind = kinds.SERVICE) -> None:
         self.told: list[str] = []
+        self.owners: list[str | None] = []
         self.informer = Informer(cast("Cluster", watch), Selection(kind), self._changed)
         self.task = asyncio.create_task(self.informer.run())
 
@@ -38,6 +39,7 @@ class Watched:
 
     def _changed(self, one: Object) -> None:
         self.told.append(f"{one['metadata']['name']}@{one['metadata']['resourceVersion']}")
+        self.owners.append(one["metadata"]["labels"].get(INSTANCE))
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -144,6 +146,29 @@ def test_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not watched.informer.is_stale()
         monkeypatch.setattr(informer, "_SILENCE", -1.0)
         assert watched.informer.is_stale()
+        watched.task.cancel()
+
+    run(test())
+
+
+def test_a_child_that_is_labelled_as_anothers_is_told_to_both() -> None:
+    async def test() -> None:
+        watch = FakeWatch()
+        watch.lists = [[child("a")]]
+        watched = Watched(watch)
+        await watched.informer.synced.wait()
+        await watch.events.put(Event("MODIFIED", child("a", "101", "rat")))
+        await until(lambda: len(watched.told) == 3)
+        assert watched.told == ["a@1", "a@1", "a@101"]
+        assert watched.owners == ["mouse", "mouse", "rat"]
+        assert watched.names() == set()
+        assert set(watched.informer.children("cats", "rat")) == {"a"}
+        unlabelled = child("a", "102")
+        unlabelled["metadata"]["labels"] = {}
+        await watch.events.put(Event("MODIFIED", unlabelled))
+        await until(lambda: len(watched.told) == 5)
+        assert watched.owners[3:] == ["rat", None]
+        assert not watched.informer._by_instance
         watched.task.cancel()
 
     run(test())

@@ -7,6 +7,7 @@ from policy_operator.rollout import failure_of, rollout_of
 from tests.unit.operator_core.objects import MODEL, OTHER_MODEL, Object, container, deployment, ended, pod
 
 CRASH = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+CONVERTED = container("convert", ended("", 0, "Completed"))
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,8 @@ def test_a_refusal_to_make_pods_is_a_failure() -> None:
 
 
 def test_the_first_digest_is_pinned_and_stays() -> None:
-    first = pod("p1", digest=MODEL, created="2026-01-01T00:00:00Z")
-    second = pod("p0", digest=OTHER_MODEL, created="2026-01-01T00:00:01Z")
+    first = pod("p1", digest=MODEL, created="2026-01-01T00:00:00Z", initContainerStatuses=[CONVERTED])
+    second = pod("p0", digest=OTHER_MODEL, created="2026-01-01T00:00:01Z", initContainerStatuses=[CONVERTED])
     assert pinned({}, [second, first], {"uri"}) == {"uri": MODEL}
     assert pinned({"uri": MODEL}, [second], {"uri"}) == {"uri": MODEL}
     assert mismatched([first, second], {"uri": MODEL}) == [second]
@@ -117,7 +118,19 @@ def test_the_first_digest_is_pinned_and_stays() -> None:
 
 
 def test_a_pin_goes_with_its_uri_and_is_not_made_for_another() -> None:
-    assert pinned({"gone": MODEL}, [pod("p", digest=MODEL, key="other")], {"uri"}) == {}
+    other = pod("p", digest=MODEL, key="other", initContainerStatuses=[CONVERTED])
+    assert pinned({"gone": MODEL}, [other], {"uri"}) == {}
+
+
+@pytest.mark.parametrize(
+    "convert", [ended("error: no model", 2), {"running": {}}, CRASH, {}], ids=["failed", "running", "waiting", "none"]
+)
+def test_a_model_that_was_not_converted_is_not_pinned(convert: Object) -> None:
+    broken = pod("p0", digest=OTHER_MODEL, initContainerStatuses=[container("convert", convert)])
+    later = pod("p1", digest=MODEL, created="2026-01-02T00:00:00Z", initContainerStatuses=[CONVERTED])
+    assert pinned({}, [broken], {"uri"}) == {}
+    assert pinned({}, [broken, later], {"uri"}) == {"uri": MODEL}
+    assert mismatched([broken, later], {"uri": MODEL}) == [broken]  # so that it fetches what replaced its model
 
 
 def test_a_pod_that_ends_anyway_is_not_deleted() -> None:
@@ -125,5 +138,5 @@ def test_a_pod_that_ends_anyway_is_not_deleted() -> None:
 
 
 def test_a_fetch_that_says_something_else_pins_nothing() -> None:
-    odd = pod("p", initContainerStatuses=[container("fetch", ended("no JSON", 0, "Completed"))])
+    odd = pod("p", initContainerStatuses=[container("fetch", ended("no JSON", 0, "Completed")), CONVERTED])
     assert pinned({}, [odd], {"uri"}) == {}
