@@ -24,16 +24,6 @@ def client(serve: Serve, categorical: Path) -> TestClient:
     return serve(categorical, NAMES)
 
 
-@pytest.fixture
-def keyed(serve: Serve, categorical: Path, tmp_path: Path) -> TestClient:
-    """Serves it to those who have one of two keys."""
-    keys = tmp_path / "keys"
-    keys.mkdir()
-    (keys / "old").write_text("first-key\n")
-    (keys / "new").write_text("second-key")
-    return serve(categorical, NAMES, auth="apiKey", apiKeysDirectory=str(keys))
-
-
 def logits_of(bundle_size: int = 4) -> Any:
     weights = np.random.default_rng(7).normal(size=(3, bundle_size)).astype(np.float32)
     return np.array(list(OBSERVATION.values()), np.float32) @ weights
@@ -207,43 +197,6 @@ def test_a_body_over_the_limit_is_refused_whether_or_not_it_says_its_length(serv
         answer = client.post("/predict/", content=content, headers=headers)
         assert answer.status_code == 413
         assert answer.json().keys() == {"detail"}
-
-
-@pytest.mark.parametrize(
-    "carrier",
-    [
-        {"headers": {"access-token": "first-key"}},
-        {"headers": {"access-token": "second-key"}},
-        {"headers": {"Authorization": "Bearer second-key"}},
-        {"headers": {"Cookie": "access-token=first-key"}},
-        {"params": {"access-token": "first-key"}},
-        {"headers": {"access-token": "wrong"}, "params": {"access-token": "first-key"}},
-    ],
-)
-def test_a_key_may_stand_in_header_query_or_cookie(keyed: TestClient, carrier: dict[str, Any]) -> None:
-    assert keyed.post("/predict/", json=OBSERVATION, **carrier).status_code == 200
-
-
-@pytest.mark.parametrize("headers", [{}, {"access-token": "wrong"}, {"access-token": ""}, {"Authorization": "Bearer"}])
-@pytest.mark.parametrize("path", ["/predict/", "/default/test/predict_raw", "/schema", "/nowhere"])
-def test_without_a_key_nothing_is_told_not_even_of_a_bad_body(
-    keyed: TestClient, path: str, headers: dict[str, str]
-) -> None:
-    answer = keyed.post(path, content=b"no json", headers=headers)
-    assert answer.status_code == 401
-    assert "access-token" in answer.json()["detail"]
-
-
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/docs", "/redoc", "/openapi.json", "/default/test/docs"])
-def test_health_and_documentation_need_no_key(keyed: TestClient, path: str) -> None:
-    assert keyed.get(path).status_code == 200
-
-
-def test_the_schema_is_shown_in_its_order_without_the_key(keyed: TestClient) -> None:
-    answer = keyed.get("/schema", headers={"access-token": "first-key"})
-    assert list(answer.json()["observations"]) == ["zebra", "apple", "mango"]
-    assert answer.json()["parameters"] == {"discrete": True, "tuple": False}
-    assert "first-key" not in answer.text
 
 
 def test_the_documentation_shows_the_observation_field_by_field(serve: Serve, categorical: Path) -> None:
