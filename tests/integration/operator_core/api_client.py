@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
+import httpx2
 import yaml
 
 from policy_operator import kinds
@@ -41,7 +41,7 @@ class ApiClient:
             (folder / name).write_bytes(base64.b64decode(user[name]))
         context = ssl.create_default_context(cadata=base64.b64decode(self.authority).decode())
         context.load_cert_chain(folder / "client-certificate-data", folder / "client-key-data")
-        self._http = httpx.Client(base_url=self.server, verify=context, timeout=30)
+        self._http = httpx2.Client(base_url=self.server, verify=context, timeout=30)
 
     def close(self) -> None:
         self._http.close()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-import httpx
+import httpx2
 import yaml
 
 from tests.cluster.processes import Identity, start
@@ -98,8 +98,8 @@ class OperatorProcess:
 
     def is_healthy(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.health_port}/healthz", timeout=5).status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(f"http://127.0.0.1:{self.health_port}/healthz", timeout=5).status_code == 200
+        except httpx2.TransportError:
             return False
 
     def stop(self) -> tuple[int, float]:
