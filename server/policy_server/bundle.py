@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from policy_server.config import ConfigModel
+from policy_server.config import ConfigModel, first_problem
 from policy_server.errors import BundleError
 
 MODEL_FILE = "policy.onnx"
@@ -124,9 +124,7 @@ def read_bundle(folder: Path) -> tuple[bytes, BundleManifest]:
     try:
         manifest = BundleManifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{folder / MANIFEST_FILE}: {where}: {first['msg']}; import the model again") from None
+        raise BundleError(f"{folder / MANIFEST_FILE}: {first_problem(error)}; import the model again") from None
     digest = hashlib.sha256(model).hexdigest()
     if digest != manifest.model_sha256:
         raise BundleError(

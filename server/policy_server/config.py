@@ -15,12 +15,20 @@ from pydantic import (
     Field,
     FiniteFloat,
     StringConstraints,
+    ValidationError,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
 # The least and the greatest number of model inputs that something fills; None: there is no greatest.
 Width = tuple[int, int | None]
+
+
+def first_problem(error: ValidationError) -> str:
+    """Returns where a JSON document is wrong, and how, in one line."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "JSON"
+    return f"{where}: {first['msg']}"
 
 
 class ConfigModel(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from policy_server.app import create_app
 from policy_server.auth import ApiKeys
-from policy_server.config import ServerConfig
+from policy_server.config import ServerConfig, first_problem
 from policy_server.engine import Engine
 from policy_server.errors import ConfigError, PolicyServerError
 from policy_server.host import Host, Mounted
@@ -108,9 +108,7 @@ class Serving:
         try:
             config = ServerConfig.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{file}: {where}: {first['msg']}") from None
+            raise ConfigError(f"{file}: {first_problem(error)}") from None
         keys = ApiKeys(config.api_keys_directory) if config.api_keys_directory else None
         engine = Engine.load(config)
         for warning in engine.warnings:

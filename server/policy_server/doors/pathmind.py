@@ -32,24 +32,18 @@ def open_pathmind(door: Door) -> None:
 
         action_names: Annotated[list[str], Field(description="What the schema calls each of the actions.")]
 
-    def answer(decision: Decision) -> Action:
-        if names is None:
-            return Action.model_construct(actions=decision.actions, probability=decision.probability)
-        return NamedAction.model_construct(
-            actions=decision.actions,
-            probability=decision.probability,
-            action_names=[names[int(action)] for action in decision.actions],
-        )
+    Answer: Any = NamedAction if names else Action  # noqa: N806 -- a type
 
     def content(decision: Decision) -> dict[str, Any]:
-        """Returns the same for the short way."""
         content: dict[str, Any] = {"actions": decision.actions, "probability": decision.probability}
         if names is not None:
             content["action_names"] = [names[int(action)] for action in decision.actions]
-        door.count(decision)
         return content
 
-    Answer: Any = NamedAction if names else Action  # noqa: N806 -- a type
+    def answer(decision: Decision) -> Action:
+        answered: Action = Answer.model_construct(**content(decision))
+        return answered
+
     RawObservation: Any = raw_observation_type(engine.policy.manifest.observation_size)  # noqa: N806 -- a type
 
     @app.post("/predict_raw/", response_model=Answer, summary="Sample an action for the model's own input", **common)
@@ -57,7 +51,9 @@ def open_pathmind(door: Door) -> None:
         """As `/predict/`, with all of the model's inputs in one list."""
         return answer(door.count(engine.predict(engine.raw_vector(observation))))
 
-    door.shorten("/predict_raw/", RawObservation, lambda body: content(engine.predict(engine.raw_vector(body))))
+    door.shorten(
+        "/predict_raw/", RawObservation, lambda body: content(door.count(engine.predict(engine.raw_vector(body))))
+    )
     if not engine.schema.observations:
         return
     Observation: Any = observation_type(engine.schema)  # noqa: N806 -- a type
@@ -67,7 +63,7 @@ def open_pathmind(door: Door) -> None:
         """Draws an action from the policy's distribution for this observation."""
         return answer(door.count(engine.predict(engine.vector(observation))))
 
-    door.shorten("/predict/", Observation, lambda body: content(engine.predict(engine.vector(body))))
+    door.shorten("/predict/", Observation, lambda body: content(door.count(engine.predict(engine.vector(body)))))
 
     @app.post("/predict_deterministic/", response_model=Answer, summary="Take the most likely action", **common)
     async def predict_deterministic(observation: Annotated[Observation, Body()]) -> Action:
@@ -77,7 +73,7 @@ def open_pathmind(door: Door) -> None:
     door.shorten(
         "/predict_deterministic/",
         Observation,
-        lambda body: content(engine.predict_deterministic(engine.vector(body))),
+        lambda body: content(door.count(engine.predict_deterministic(engine.vector(body)))),
     )
 
     @app.post("/predict_batch/", response_model=list[Answer], summary="Sample an action for each observation", **common)

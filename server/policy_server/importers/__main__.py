@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from policy_server.config import ModelFormat, Schema, ServerConfig
+from policy_server.config import ModelFormat, Schema, ServerConfig, first_problem
 from policy_server.errors import ImportFailed, PolicyServerError
 from policy_server.importers import convert as conversion
 from policy_server.importers import fetch as fetching
@@ -136,9 +136,7 @@ def _schema(options: argparse.Namespace) -> Schema | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ImportFailed(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "JSON"
-        raise ImportFailed(f"{path}: {where}: {first['msg']}") from None
+        raise ImportFailed(f"{path}: {first_problem(error)}") from None
 
 
 def _parser() -> _Parser:
