@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from policy_operator import names
+from policy_operator.api_status import OpenModel, PolicyServerStatus
 from policy_operator.errors import InvalidPolicyServerError, field_path, problems_in
 from policy_operator.names import TextRule
 from policy_operator.schema_rules import SchemaRules
@@ -133,51 +134,7 @@ class PolicyServerSpec(ConfigModel):
         return self
 
 
-class _OpenModel(ConfigModel):
-    """What others write, such as Kubernetes or another version of the operator: more than is known here."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class Condition(_OpenModel):
-    """One aspect of the PolicyServer's state, as the API conventions of Kubernetes have it."""
-
-    type: Annotated[str, StringConstraints(max_length=316)]
-    """What is judged, such as Ready."""
-    status: Literal["True", "False", "Unknown"]
-    """Whether it is so."""
-    reason: Annotated[str, StringConstraints(pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)]
-    """Why, in one word for programs."""
-    message: Annotated[str, StringConstraints(max_length=32_768)]
-    """Why, in a sentence for people; it names the thing that fails."""
-    last_transition_time: AwareDatetime
-    """When the status last changed."""
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the resource that was judged."""
-
-
-class PolicyServerStatus(_OpenModel):
-    """What the operator last saw."""
-
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the resource that this status is about."""
-    conditions: Annotated[
-        list[Condition],
-        Field(
-            default_factory=list,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        ),
-    ]
-    """The state, aspect by aspect; Ready sums the others up."""
-    url: str | None = None
-    """Where the server answers."""
-    replicas: Annotated[int, Field(ge=0)] | None = None
-    """How many pods there are; `kubectl scale` and autoscalers read it."""
-    selector: str | None = None
-    """The labels of the pods, as `kubectl scale` and autoscalers need them."""
-
-
-class ObjectMeta(_OpenModel):
+class ObjectMeta(OpenModel):
     """The part of the metadata that matters here; the rest is Kubernetes' own."""
 
     name: Annotated[str, names.SERVER_NAME]

@@ -63,12 +63,41 @@ def status_of(live: Object, seen: Seen, now: datetime) -> Object:
     }
     if url := _url(seen) or former.get("url"):
         status["url"] = url
+    status["policies"] = known_policies = former.get("policies", [])
+    if seen.rollout:
+        name = metadata["name"]
+        known_policy: Object = next((policy for policy in known_policies if policy["name"] == name), {})
+        status["policies"] = [_policy(name, judged["ModelsLoaded"], seen.rollout, known_policy, now)]
     return status
+
+
+def _policy(name: str, loaded: Judgement, rollout: Rollout, known: Object, now: datetime) -> Object:
+    """What serves under one name. Digest and failure are the last that were seen: a failure outlives its remedy."""
+    policy: Object = {"name": name, "state": _POLICY_STATES[loaded[0]]}
+    if rollout.failure:
+        policy["state"] = "Failed"
+    if digest := ", ".join(rollout.digests) or known.get("digest"):
+        policy["digest"] = digest
+    failure = known.get("lastFailure")
+    if rollout.failure:
+        said = {"reason": rollout.failure.reason, "message": rollout.failure.message[:_LONGEST_MESSAGE]}
+        if failure is None or said.items() - failure.items():
+            failure = said | {"time": _text(now)}
+    if failure:
+        policy["lastFailure"] = failure
+    return policy
+
+
+_POLICY_STATES = {"True": "Loaded", "False": "Loading", "Unknown": "Unloaded"}
+
+
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _condition(name: str, judgement: Judgement, known: Any, generation: int, now: datetime) -> Object:
     state, reason, message = judgement
-    since = known["lastTransitionTime"] if known and known["status"] == state else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = known["lastTransitionTime"] if known and known["status"] == state else _text(now)
     return {
         "type": name,
         "status": state,

@@ -40,6 +40,7 @@ def test_a_served_model_is_ready(namespace: Namespace) -> None:
     assert status["replicas"] == 2
     assert status["url"] == f"http://mouse.{namespace.name}.svc/{namespace.name}/mouse/"
     assert kubelet.DIGEST in conditions(live)["ModelsLoaded"]["message"]
+    assert status["policies"] == [{"name": "mouse", "state": "Loaded", "digest": kubelet.DIGEST}]
 
 
 def test_a_schema_that_contradicts_the_model_shows_both_numbers(namespace: Namespace) -> None:
@@ -50,6 +51,10 @@ def test_a_schema_that_contradicts_the_model_shows_both_numbers(namespace: Names
     assert condition["message"] == f"pod {pod['metadata']['name']}, container convert: {CONTRADICTION}"
     ready = namespace.wait_for_condition("mouse", "Ready", "False", "RolloutFailed")
     assert "make 8 values, the model takes 7" in ready["message"]
+    (policy,) = namespace.server("mouse")["status"]["policies"]
+    assert policy["state"] == "Failed"
+    assert policy["lastFailure"]["reason"] == "ConversionFailed"
+    assert policy["lastFailure"]["message"] == condition["message"]
 
 
 def test_a_broken_new_version_leaves_the_former_serving_and_says_so(namespace: Namespace) -> None:

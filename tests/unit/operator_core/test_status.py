@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policy_operator.api import PolicyServerStatus
+from policy_operator.api_status import PolicyServerStatus
 from policy_operator.kinds import DEPLOYMENT, INGRESS
 from policy_operator.rollout import Failure, Rollout
 from policy_operator.status import Seen, Trouble, status_of
@@ -113,3 +113,50 @@ def test_the_status_is_what_the_api_allows(seen: Seen) -> None:
     status = status_of(live(), seen, NOW)
     parsed = PolicyServerStatus.model_validate(status)
     assert parsed.model_dump(mode="json", by_alias=True, exclude_none=True).keys() == status.keys()
+
+
+def policy(seen: Seen, former: Object | None = None, now: datetime = NOW) -> Object:
+    (only,) = status_of(live(former), seen, now)["policies"]
+    return dict(only)
+
+
+def test_a_served_policy_says_its_digest() -> None:
+    assert policy(SEEN) == {"name": "mouse", "state": "Loaded", "digest": "abc"}
+
+
+def test_a_failing_policy_keeps_the_digest_that_was_served_and_says_what_failed() -> None:
+    former = status_of(live(), SEEN, NOW)
+    failing = policy(replace(SEEN, rollout=replace(FAILING, digests=())), former, LATER)
+    assert failing == {
+        "name": "mouse",
+        "state": "Failed",
+        "digest": "abc",
+        "lastFailure": {
+            "reason": "FetchFailed",
+            "message": "pod p, container fetch: error: HTTP 404",
+            "time": "2026-01-02T00:00:00Z",
+        },
+    }
+
+
+def test_the_last_failure_outlives_its_remedy_with_the_time_of_its_first_sight() -> None:
+    failed = status_of(live(), replace(SEEN, rollout=FAILING), NOW)
+    still = status_of(live(failed), replace(SEEN, rollout=FAILING), LATER)
+    assert still["policies"] == failed["policies"]
+    healed = policy(SEEN, still, LATER)
+    assert healed["state"] == "Loaded"
+    assert healed["lastFailure"] == failed["policies"][0]["lastFailure"]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "state"),
+    [(ROLLING, "Loading"), (replace(SERVING, wanted=0, pods=0, ready=0, digests=()), "Unloaded")],
+)
+def test_a_policy_without_all_its_pods_is_not_loaded(rollout: Rollout, state: str) -> None:
+    assert policy(replace(SEEN, rollout=rollout))["state"] == state
+
+
+def test_without_a_deployment_what_was_known_of_a_policy_stays() -> None:
+    former = status_of(live(), SEEN, NOW)
+    assert status_of(live(), replace(SEEN, rollout=None), NOW)["policies"] == []
+    assert status_of(live(former), replace(SEEN, rollout=None), NOW)["policies"] == former["policies"]
