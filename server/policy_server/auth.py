@@ -32,6 +32,9 @@ class ApiKeys:
     """The accepted keys; two at once rotate without a gap.
 
     Only digests are kept: they have one length, so that comparing them tells nothing of a key, not even its size.
+
+    Attributes:
+        digests: those of the accepted keys; another list when they change.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -41,9 +44,9 @@ class ApiKeys:
             ConfigError: there is none.
         """
         self._directory = directory
-        self._digests = self._read()
+        self.digests = self._read()
         self._warned = False
-        if not self._digests:
+        if not self.digests:
             raise ConfigError(f"no API key in {directory}: put one into the Secret, or say auth: none")
 
     def reload(self) -> None:
@@ -52,8 +55,8 @@ class ApiKeys:
         if not digests and not self._warned:
             log.warning("no API key in %s: the keys read before stay accepted", self._directory)
         self._warned = not digests
-        if digests and digests != self._digests:
-            self._digests = digests
+        if digests and digests != self.digests:
+            self.digests = digests
             log.info("API keys read again: %d accepted", len(digests))
 
     def accept(self, connection: HTTPConnection) -> bool:
@@ -64,7 +67,7 @@ class ApiKeys:
         """Tells whether a key is an accepted one, in a time that doesn't tell how near it came."""
         digest = sha256(key).digest()
         # A sum, not any(): every digest is compared, whichever matches.
-        return sum(hmac.compare_digest(digest, accepted) for accepted in self._digests) > 0
+        return sum(hmac.compare_digest(digest, accepted) for accepted in self.digests) > 0
 
     def _read(self) -> list[bytes]:
         try:

@@ -1,75 +1,67 @@
 """The one format that is served: `policy.onnx` and `policy.json` in a folder.
 
 `policy.onnx` maps float32 observations `(n, observationSize)` to float32 distribution parameters `(n, parameters)`,
-deterministically; all sampling is the server's. `policy.json` is a `BundleManifest`.
+deterministically; all sampling is the server's. That of a recurrent policy takes and gives its memory, too.
+`policy.json` is a `BundleManifest`.
 """
 
 import hashlib
 import json
+import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from policy_server.config import ConfigModel, first_problem
+from policy_server.distributions import (
+    Categorical,
+    DiagonalGaussian,
+    Distribution,
+    MultiCategorical,
+    QValues,
+    SquashedGaussian,
+)
 from policy_server.errors import BundleError
+
+__all__ = [
+    "MANIFEST_FILE",
+    "MODEL_FILE",
+    "MOST_STATE",
+    "BundleManifest",
+    "Categorical",
+    "DiagonalGaussian",
+    "Distribution",
+    "MultiCategorical",
+    "Origin",
+    "QValues",
+    "SquashedGaussian",
+    "State",
+    "read_bundle",
+    "write_bundle",
+]
 
 MODEL_FILE = "policy.onnx"
 MANIFEST_FILE = "policy.json"
+_LARGEST_MANIFEST = 1024 * 1024
+MOST_STATE = 65_536
+"""How many numbers the memory of a recurrent policy may have: it travels with each request."""
 
 
-class Categorical(ConfigModel):
-    """One discrete action out of `size`; the parameters are its logits."""
+class State(ConfigModel):
+    """One tensor of a recurrent policy's memory, float32, zeros at the beginning of an episode."""
 
-    kind: Literal["Categorical"] = "Categorical"
-    size: Annotated[int, Field(ge=1)]
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the model gives."""
-        return self.size
-
-    @property
-    def components(self) -> int:
-        """How many numbers an action has."""
-        return 1
-
-
-class MultiCategorical(ConfigModel):
-    """A tuple of discrete actions; the parameters are all components' logits, concatenated in order."""
-
-    kind: Literal["MultiCategorical"] = "MultiCategorical"
-    sizes: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    input: str
+    """The name of the model's input that takes it."""
+    output: str
+    """The name of the model's output that gives it for the next step."""
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    """Its shape without the batch, which is its first dimension."""
 
     @property
-    def parameters(self) -> int:
-        """How many numbers the model gives."""
-        return sum(self.sizes)
-
-    @property
-    def components(self) -> int:
-        """How many numbers an action has."""
-        return len(self.sizes)
-
-
-class DiagonalGaussian(ConfigModel):
-    """A vector of `size` real numbers; the parameters are the means, then the logs of the standard deviations."""
-
-    kind: Literal["DiagonalGaussian"] = "DiagonalGaussian"
-    size: Annotated[int, Field(ge=1)]
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the model gives."""
-        return 2 * self.size
-
-    @property
-    def components(self) -> int:
-        """How many numbers an action has."""
-        return self.size
-
-
-Distribution = Annotated[Categorical | MultiCategorical | DiagonalGaussian, Field(discriminator="kind")]
+    def size(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
 
 
 class Origin(ConfigModel):
@@ -99,7 +91,21 @@ class BundleManifest(ConfigModel):
     """The name of the model's input."""
     output: str = "distribution_parameters"
     """The name of the model's output."""
+    state: list[State] = Field(default_factory=list)
+    """The memory of a recurrent policy; empty for all others."""
     origin: Origin
+
+    @model_validator(mode="after")
+    def _state_can_be_told_apart(self) -> Self:
+        for what, names in (
+            ("input", [self.input, *(each.input for each in self.state)]),
+            ("output", [self.output, *(each.output for each in self.state)]),
+        ):
+            if len(set(names)) < len(names):
+                raise ValueError(f"state: the {what}s {', '.join(names)} are not all different")
+        if (size := sum(each.size for each in self.state)) > MOST_STATE:
+            raise ValueError(f"state: it has {size} numbers, at most {MOST_STATE} can travel with a request")
+        return self
 
 
 def write_bundle(folder: Path, model: bytes, manifest: BundleManifest) -> None:
@@ -117,6 +123,8 @@ def read_bundle(folder: Path) -> tuple[bytes, BundleManifest]:
         BundleError: a file is missing, unreadable, or not what the manifest says.
     """
     try:
+        if (size := (folder / MANIFEST_FILE).stat().st_size) > _LARGEST_MANIFEST:
+            raise BundleError(f"{folder / MANIFEST_FILE} has {size:,} bytes, no manifest has: import the model again")
         text = (folder / MANIFEST_FILE).read_text()
         model = (folder / MODEL_FILE).read_bytes()
     except (OSError, UnicodeDecodeError) as error:

@@ -7,14 +7,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from policy_server.bundle import DiagonalGaussian
 from policy_server.compatibility import require_compatible
 from policy_server.config import Schema, ServerConfig
 from policy_server.errors import ObservationError
 from policy_server.masking import ActionMask, with_mask_of_size
 from policy_server.observations import Flattening
-from policy_server.policy import Policy
+from policy_server.policy import SLOW_SECONDS, Policy
+from policy_server.recurrence import STATE
 from policy_server.sampling import Actions
+
+Memories = NDArray[np.float32]
+"""Of a recurrent policy, `(n, size)`: what it keeps in mind between two steps, see `Recurrence`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,12 @@ class Decision:
     Attributes:
         actions: one number for each component of the action.
         probability: that of these actions; a density where they are real numbers.
+        state: the memory of a recurrent policy, for the next step of the episode.
     """
 
     actions: Actions
     probability: float
+    state: str | None = None
 
 
 class Engine:
@@ -39,6 +44,7 @@ class Engine:
         schema: what observations hold, with what the model adds to it: the length of the mask.
         continuous: whether actions are real numbers.
         warnings: where the model overruled the schema.
+        slow: whether one inference takes so long that probes and other requests must not wait for it.
     """
 
     def __init__(self, config: ServerConfig, policy: Policy, random: np.random.Generator) -> None:
@@ -47,9 +53,12 @@ class Engine:
         self.warnings = require_compatible(config.observation_schema, policy.manifest)
         actions = policy.manifest.distribution.parameters
         self.schema: Schema = with_mask_of_size(config.observation_schema, actions)
-        self.continuous = isinstance(policy.manifest.distribution, DiagonalGaussian)
+        self.continuous = policy.manifest.distribution.continuous
+        self.slow = self.slow_for(1)
         self._flattening = Flattening(self.schema, policy.manifest.observation_size)
         self._mask = ActionMask.of(self.schema, policy.manifest)
+        # Each draw holds the generator's lock, so that threads may share it:
+        # https://numpy.org/doc/stable/reference/random/bit_generators/generated/numpy.random.BitGenerator.html
         self._random = random
 
     @classmethod
@@ -61,6 +70,10 @@ class Engine:
             SchemaMismatch: it is for other observations or actions than the schema's.
         """
         return cls(config, Policy.load(config.policies[0].bundle), np.random.default_rng(config.seed))
+
+    def slow_for(self, rows: int) -> bool:
+        """Tells whether so many inferences, one after the other, would take a millisecond or more."""
+        return rows * self.policy.seconds >= SLOW_SECONDS
 
     def vector(self, observation: dict[str, Any]) -> NDArray[np.float32]:
         """Returns the model's input of a validated observation; raises ObservationError where it doesn't fit."""
@@ -84,37 +97,72 @@ class Engine:
         """Returns the model's inputs `(n, size)` of rows that nothing validated yet; raises ObservationError."""
         return self._flattening.matrix(rows)
 
-    def predict(self, vector: NDArray[np.float32]) -> Decision:
-        """Samples an action; raises ObservationError where the mask allows none, as all below do."""
-        return Decision(*self.policy.sampler.sample(self._parameters(vector), self._random))
+    def memory(self, request: dict[str, Any]) -> Memories | None:
+        """Takes the state out of a validated request, before `vector`; None where the policy has none.
 
-    def predict_deterministic(self, vector: NDArray[np.float32]) -> Decision:
-        """Returns the most likely action."""
-        return Decision(*self.policy.sampler.most_likely(self._parameters(vector)))
-
-    def distribution(self, vector: NDArray[np.float32]) -> dict[str, float]:
-        """Returns each action's probability; raises NotOffered where they can't be listed."""
-        return self.policy.sampler.table(self._parameters(vector))
-
-    def _parameters(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        parameters = self.policy.parameters(vector)
-        if self._mask is None:
-            return parameters
+        Raises:
+            ObservationError: this policy's model didn't give it.
+        """
+        if self.policy.recurrence is None:
+            return None
         try:
-            return self._mask.apply(parameters[np.newaxis], vector)[0]  # type: ignore[no-any-return]
+            return self.policy.recurrence.opened([request.pop(STATE, None)])
+        except ObservationError as error:
+            raise ObservationError(str(error), (STATE,)) from None
+
+    def memories(self, requests: Sequence[dict[str, Any]]) -> Memories | None:
+        """As `memory` for many; an ObservationError has the index too."""
+        if self.policy.recurrence is None:
+            return None
+        try:
+            return self.policy.recurrence.opened([request.pop(STATE, None) for request in requests])
+        except ObservationError as error:
+            raise ObservationError(str(error), (*error.location, STATE)) from None
+
+    def predict(self, vector: NDArray[np.float32], memory: Memories | None = None) -> Decision:
+        """Samples an action; raises ObservationError where the mask allows none, as all below do."""
+        parameters, state = self._step(vector, memory)
+        return Decision(*self.policy.sampler.sample(parameters, self._random), state)
+
+    def predict_deterministic(self, vector: NDArray[np.float32], memory: Memories | None = None) -> Decision:
+        """Returns the most likely action."""
+        parameters, state = self._step(vector, memory)
+        return Decision(*self.policy.sampler.most_likely(parameters), state)
+
+    def distribution(self, vector: NDArray[np.float32], memory: Memories | None = None) -> dict[str, float]:
+        """Returns each action's probability; raises NotOffered where they can't be listed."""
+        return self.policy.sampler.table(self._step(vector, memory)[0])
+
+    def _step(self, vector: NDArray[np.float32], memory: Memories | None) -> tuple[NDArray[np.float32], str | None]:
+        """Returns one distribution's parameters, masked, and the state after it, if there is one."""
+        state = None
+        if memory is None:
+            parameters = self.policy.parameters(vector)
+        else:
+            (parameters,), (state,) = self.policy.step(vector, memory)
+        if self._mask is None:
+            return parameters, state
+        try:
+            return self._mask.apply(parameters[np.newaxis], vector)[0], state
         except ObservationError as error:
             raise ObservationError(str(error), error.location[1:]) from None
 
-    def parameter_rows(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns the distributions' parameters `(n, parameters)` of inputs `(n, size)`, masked, by one inference."""
-        if not len(vectors):
-            return np.empty((0, self.policy.manifest.distribution.parameters), np.float32)
-        parameters = self.policy.parameter_rows(vectors)
-        return parameters if self._mask is None else self._mask.apply(parameters, vectors)
+    def decide(
+        self, vectors: NDArray[np.float32], memories: Memories | None = None, *, deterministic: bool = False
+    ) -> tuple[list[Decision], NDArray[np.float32]]:
+        """Returns a decision for each input `(n, size)`, sampled or the most likely, by one inference.
 
-    def decisions(self, parameter_rows: NDArray[np.float32], *, deterministic: bool = False) -> list[Decision]:
-        """Returns an action for each row of parameters: sampled, or the most likely."""
+        Beside them are the distributions' parameters `(n, parameters)`, masked.
+        """
+        states: Sequence[str | None] = [None] * len(vectors)
+        if not len(vectors):
+            return [], np.empty((0, self.policy.manifest.distribution.parameters), np.float32)
+        if memories is None:
+            rows = self.policy.parameter_rows(vectors)
+        else:
+            rows, states = self.policy.step(vectors, memories)
+        if self._mask is not None:
+            rows = self._mask.apply(rows, vectors)
         sampler = self.policy.sampler
-        if deterministic:
-            return [Decision(*sampler.most_likely(row)) for row in parameter_rows]
-        return [Decision(*sampler.sample(row, self._random)) for row in parameter_rows]
+        made = map(sampler.most_likely, rows) if deterministic else (sampler.sample(row, self._random) for row in rows)
+        return [Decision(*one, state) for one, state in zip(made, states, strict=True)], rows

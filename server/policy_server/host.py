@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
-from prometheus_client import Counter, Histogram
 from starlette.routing import Route, compile_path
 from starlette.types import Message, Receive, Scope, Send
 
@@ -19,15 +18,18 @@ from policy_server.metrics import Metrics
 
 
 class Mounted:
-    """One PolicyServer's application: its routes with and without the trailing slash, timed and counted."""
+    """One PolicyServer's application: its routes with and without the trailing slash, timed and counted.
+
+    Attributes:
+        short: the short ways of some of its routes, for who can take them.
+    """
 
     def __init__(self, name: str, app: FastAPI, short: Mapping[str, FastPath], metrics: Metrics) -> None:
+        self.short = short
         self._name = name
         self._app = app
-        self._short = short
         self._metrics = metrics
-        self._answered: dict[tuple[str, int], Counter] = {}
-        self._durations: dict[str, Histogram] = {}
+        self._tallies = {route: metrics.route(name, route) for route in short}
         paths = [route.path for route in app.routes if isinstance(route, Route)]
         self._declared = {path.rstrip("/"): path for path in paths if "{" not in path}
         self._templates = {path: compile_path(path.rstrip("/"))[0] for path in paths if "{" in path}
@@ -35,36 +37,29 @@ class Mounted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, prefix: str) -> None:
         """Answers a request whose path begins with `prefix`."""
         start = time.perf_counter()
-        route, path = self._route(scope["path"][len(prefix) :])
+        route, path = self.route(scope["path"][len(prefix) :])
         code = 500
+
+        async def observe(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+            await send(message)
+
         try:
-            if (short := self._short.get(route)) is not None:
-                again = await short.take(scope, receive, send)
-                if again is None:
-                    code = 200
-                    return
-                receive = again
-
-            async def observe(message: Message) -> None:
-                nonlocal code
-                if message["type"] == "http.response.start":
-                    code = message["status"]
-                await send(message)
-
             await self._app({**scope, "root_path": prefix, "path": prefix + path}, receive, observe)
         finally:
-            self._count(route, code, time.perf_counter() - start)
+            self._metrics.route(self._name, route).count(code, time.perf_counter() - start)
 
-    def _count(self, route: str, code: int, seconds: float) -> None:
-        # Looking up a child by its labels costs more than counting: there are few, so they are kept.
-        if (answered := self._answered.get((route, code))) is None:
-            answered = self._answered[route, code] = self._metrics.requests.labels(self._name, route, str(code))
-        if (duration := self._durations.get(route)) is None:
-            duration = self._durations[route] = self._metrics.latency.labels(self._name, route)
-        answered.inc()
-        duration.observe(seconds)
+    def answer(self, route: str, body: bytes) -> bytes | None:
+        """Returns the body of the answer to a POST of JSON on a route with a short way; None: only FastAPI can tell."""
+        start = time.perf_counter()
+        answer = self.short[route].answer(body)
+        if answer is not None:
+            self._tallies[route].count(200, time.perf_counter() - start)
+        return answer
 
-    def _route(self, path: str) -> tuple[str, str]:
+    def route(self, path: str) -> tuple[str, str]:
         """Returns the route's declared path, which metrics count it by, and the request's path in its spelling."""
         bare = path.rstrip("/")
         if (declared := self._declared.get(bare)) is not None:
@@ -88,20 +83,27 @@ class Host:
             return
         if scope["type"] != "http":
             return  # uvicorn answers a WebSocket that is not accepted with 403
-        mounted, path = self.mounted, scope["path"]
-        prefix = None
-        for candidate in mounted:
-            if _under(path, candidate) and (prefix is None or len(candidate) > len(prefix)):
-                prefix = candidate
-        if prefix is not None:
-            await mounted[prefix](scope, receive, send, prefix)
-        elif len(mounted) == 1:
-            await next(iter(mounted.values()))(scope, receive, send, "")
+        path = scope["path"]
+        if (found := self.find(path)) is not None:
+            mounted, prefix = found
+            await mounted(scope, receive, send, prefix)
         elif path in ("/", "/healthz", "/readyz"):
-            await _answer(send, 200 if mounted else 503, "ok" if mounted else {"detail": "Nothing is served yet."})
+            await _answer(send, 200 if self.mounted else 503, "ok" if self.mounted else _NOTHING)
         else:
-            served = ", ".join(f"{prefix}/" for prefix in sorted(mounted))
+            served = ", ".join(f"{prefix}/" for prefix in sorted(self.mounted))
             await _answer(send, 404, {"detail": f"Not Found. Served here: {served or 'nothing yet'}"})
+
+    def find(self, path: str) -> tuple[Mounted, str] | None:
+        """Returns the application that answers a path, and the part of the path that leads to it."""
+        mounted = self.mounted
+        fitting = [prefix for prefix in mounted if _under(path, prefix)]
+        if fitting:
+            prefix = max(fitting, key=len)
+            return mounted[prefix], prefix
+        return (next(iter(mounted.values())), "") if len(mounted) == 1 else None
+
+
+_NOTHING = {"detail": "Nothing is served yet."}
 
 
 def _under(path: str, prefix: str) -> bool:

@@ -17,6 +17,9 @@ from starlette.types import Scope
 from policy_server.errors import InferenceFailed, NotOffered, ObservationError
 
 log = logging.getLogger(__name__)
+_MOST_ERRORS = 1000
+_MOST_ECHOED = 65_536
+"""Bytes of a request that the answer to it may repeat."""
 
 
 def answer_exceptions(app: FastAPI) -> None:
@@ -50,6 +53,7 @@ async def _unfit(request: Request, error: ObservationError) -> Response:
 
 
 def _unprocessable(request: Request, errors: list[Any]) -> Response:
+    errors = _bounded(errors)
     text = "; ".join(f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in errors)
     others = _protocol_error(request.scope, text)
     try:
@@ -59,6 +63,21 @@ def _unprocessable(request: Request, errors: list[Any]) -> Response:
         # The input is nested too deeply, or is text that UTF-8 can't hold: say what is wrong without it.
         content = to_json({"detail": [error | {"input": None} for error in errors]} | others, fallback=str)
     return Response(content, status_code=422, media_type="application/json")
+
+
+def _bounded(errors: list[Any]) -> list[Any]:
+    """Returns the first errors, without the inputs that would make the answer many times as long as the request.
+
+    Each error echoes its input, and of a key that is missing that is the whole body.
+    """
+    left, bounded = _MOST_ECHOED, []
+    for error in errors[:_MOST_ERRORS]:
+        try:
+            left -= len(to_json(error.get("input"), inf_nan_mode="strings", fallback=str)) if left >= 0 else 0
+        except (PydanticSerializationError, ValueError, RecursionError):
+            left = -1
+        bounded.append(error if left >= 0 else error | {"input": None})
+    return bounded
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:

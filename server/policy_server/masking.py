@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from policy_server.bundle import BundleManifest, DiagonalGaussian, MultiCategorical
+from policy_server.bundle import BundleManifest, MultiCategorical
 from policy_server.config import Schema
 from policy_server.errors import ObservationError, SchemaMismatch
 
@@ -43,7 +43,7 @@ class ActionMask:
         if schema.mask is None:
             return None
         name, distribution = schema.mask.name, manifest.distribution
-        if isinstance(distribution, DiagonalGaussian):
+        if distribution.continuous:
             raise SchemaMismatch(f"{name} is a mask, and the model's actions are continuous: remove mask")
         actions = distribution.parameters
         least, greatest = schema.mask.width
@@ -68,7 +68,7 @@ class ActionMask:
         return cls(name, start, distribution.sizes if isinstance(distribution, MultiCategorical) else [actions])
 
     def apply(self, parameters: NDArray[np.float32], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns logits `(n, actions)` with -inf for the actions that the inputs `(n, size)` forbid with a 0.
+        """Returns logits or values `(n, actions)` with -inf for actions that the inputs `(n, size)` forbid with a 0.
 
         Raises:
             ObservationError: a row allows no action; its location is the row and the mask's name.

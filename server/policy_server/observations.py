@@ -3,12 +3,13 @@
 Flattening follows Pathmind's policy server: schema order, scalars appended, lists spliced, bool as 0 or 1, float32.
 """
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import FailFast, Field
 from typing_extensions import TypedDict
 
 from policy_server.config import Observation, ObservationType, Schema
@@ -19,14 +20,14 @@ _LARGEST = float(np.finfo(np.float32).max)
 _PYTHON = {ObservationType.INT: int, ObservationType.FLOAT: float, ObservationType.BOOL: bool}
 
 
-def observation_type(schema: Schema) -> Any:
-    """Returns a TypedDict with a key for each observation, in the schema's order, typed and bounded.
+def observation_type(schema: Schema, others: Mapping[str, Any]) -> Any:
+    """Returns a TypedDict with a key for each observation, in the schema's order, typed and bounded, and for others.
 
     Validation fills in the defaults of what a request leaves out. Keys that it doesn't know are ignored, as Pathmind's
     server did. A dict, since names need not be Python's.
     """
     fields = {observation.name: _key(observation) for observation in schema.observations}
-    return TypedDict("Observation", fields)  # type: ignore[operator]
+    return TypedDict("Observation", {**fields, **others})  # type: ignore[operator]
 
 
 def _key(observation: Observation) -> Any:
@@ -47,15 +48,17 @@ def _annotation(observation: Observation) -> Any:
     if not observation.type.is_list:
         return Annotated[item, Field(description=description)]
     limits = Field(min_length=observation.min_items, max_length=observation.max_items, description=description)
+    if observation.max_items is None:  # it may be as long as the body, and each error would be told
+        return Annotated[list[item], FailFast(), limits]
     return Annotated[list[item], limits]
 
 
-def raw_observation_type(size: int) -> Any:
-    """Returns the TypedDict of `/predict_raw/`: all of the model's inputs in one list."""
+def raw_observation_type(size: int, others: Mapping[str, Any]) -> Any:
+    """Returns the TypedDict of `/predict_raw/`: all of the model's inputs in one list, and other keys."""
     item = Annotated[float, Field(allow_inf_nan=False)]
     description = "The model's inputs in its own order."
     obs = Annotated[list[item], Field(min_length=size, max_length=size, description=description)]
-    return TypedDict("RawObservation", {"obs": obs})  # type: ignore[operator]
+    return TypedDict("RawObservation", {"obs": obs, **others})  # type: ignore[operator]
 
 
 class Flattening:

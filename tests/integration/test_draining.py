@@ -1,10 +1,7 @@
 """How a server ends, as Kubernetes asks it to: with SIGTERM, while clients still have connections."""
 
 import http.client
-import json
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,55 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from policy_server.bundle import Categorical
-from tests.bundles import config_text, floats, write_linear_bundle
-from tests.serving import free_port, wait_for
+from tests.server_process import Server, ask
+from tests.serving import wait_for
 
-OBSERVATION = json.dumps({"a": 1.0, "b": 2.0, "c": 3.0})
 DRAIN_SECONDS = 30
-
-
-class Server:
-    """`python -m policy_server` and its port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        config = folder / "server.json"
-        config.write_text(
-            config_text(write_linear_bundle(folder / "bundle", Categorical(size=2)), floats("a", "b", "c"))
-        )
-        options = [f"--config={config}", "--host=127.0.0.1", f"--port={self.port}", f"--metrics-port={free_port()}"]
-        options += [f"--drain-seconds={DRAIN_SECONDS}", f"--grace-seconds={2 * DRAIN_SECONDS}"]
-        self.process = subprocess.Popen([sys.executable, "-m", "policy_server", *options])
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-
-    def answers(self) -> bool:
-        with closing(self.connect()) as connection:
-            try:
-                return ask(connection)[0] == 200
-            except OSError:
-                return False
-
-
-def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
-    """The status of a prediction, and what is said of the connection."""
-    connection.request("POST", "/predict/", OBSERVATION, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    response.read()
-    return response.status, response.getheader("connection")
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
-    try:
-        wait_for(server.answers, "the server")
+    options = (f"--drain-seconds={DRAIN_SECONDS}", f"--grace-seconds={2 * DRAIN_SECONDS}")
+    with Server(tmp_path, *options) as server:
         yield server
-    finally:
-        server.process.kill()
-        server.process.wait()
 
 
 def test_after_sigterm_answers_ask_clients_to_connect_elsewhere(server: Server) -> None:

@@ -1,23 +1,26 @@
 """What every door has: the application it opens into, the engine behind it, and what is said and counted alike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import FastAPI
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from policy_server.auth import ApiKeys
-from policy_server.engine import Decision, Engine
+from policy_server.engine import Decision, Engine, Memories
 from policy_server.fast_path import Answer, FastPath
 from policy_server.metrics import Metrics
+from policy_server.threads import in_thread
 
 MOST_ROWS = 1024
 """How many observations one request may hold."""
 FEW_ROWS = 8
-"""Up to here answering takes less time than handing over to a thread."""
+"""Up to here sampling takes less time than handing over to a thread."""
+
+Result = TypeVar("Result")
 
 
 class Rejection(BaseModel):
@@ -47,8 +50,9 @@ class Door:
     short: dict[str, FastPath] = field(default_factory=dict)
 
     def shorten(self, path: str, body: Any, answer: Answer) -> None:
-        """Gives a POST route a short way: `answer` makes its content of a validated body."""
-        self.short[path] = FastPath(body, answer, self.keys, self.engine.config.max_body_bytes)
+        """Gives a POST route a short way: `answer` makes its content of a validated body. Slow policies have none."""
+        if not self.engine.slow:
+            self.short[path] = FastPath(body, answer, self.keys, self.engine.config.max_body_bytes)
 
     def described(self, tag: str, responses: dict[int, str] | None = None) -> dict[str, Any]:
         """Returns what a predicting route says to OpenAPI beside its own types; `responses` are further refusals."""
@@ -66,26 +70,47 @@ class Door:
         self.metrics.count_actions(config.name, config.policies[0].name, decision.actions)
         return decision
 
-    async def decide(self, vectors: NDArray[np.float32], *, deterministic: bool = False) -> list[Decision]:
+    def state_type(self) -> Any:
+        """Returns what a request's state is to pydantic, and to OpenAPI; None where the policy has none."""
+        if self.engine.policy.recurrence is None:
+            return None
+        description = "That of the last answer of the episode, unchanged; none at its beginning."
+        return Annotated[
+            str | None, Field(max_length=self.engine.policy.recurrence.text_length, description=description)
+        ]
+
+    @property
+    def most_rows(self) -> int:
+        """How many observations one request may hold; fewer where each has a large state."""
+        recurrence = self.engine.policy.recurrence
+        return MOST_ROWS if recurrence is None else min(MOST_ROWS, recurrence.most_rows)
+
+    async def run(self, answer: Callable[[], Result]) -> Result:
+        """Returns what `answer` returns, which makes one inference: in a thread, if that is slow."""
+        return await in_thread(answer) if self.engine.slow else answer()
+
+    async def decide(
+        self, vectors: NDArray[np.float32], memories: Memories | None = None, *, deterministic: bool = False
+    ) -> list[Decision]:
         """Returns a decision for each input of the model `(n, size)`, by one inference, and counts them.
 
         Raises:
             ObservationError: a row's mask allows no action; its location begins with the row.
             InferenceFailed: the model gave no usable answer.
         """
-        return (await self.decide_with_parameters(vectors, deterministic=deterministic))[0]
+        return (await self.decide_with_parameters(vectors, memories, deterministic=deterministic))[0]
 
     async def decide_with_parameters(
-        self, vectors: NDArray[np.float32], *, deterministic: bool = False
+        self, vectors: NDArray[np.float32], memories: Memories | None = None, *, deterministic: bool = False
     ) -> tuple[list[Decision], NDArray[np.float32]]:
         """As `decide`, with the distributions' parameters `(n, parameters)`, masked."""
 
         def answer() -> tuple[list[Decision], NDArray[np.float32]]:
-            parameters = self.engine.parameter_rows(vectors)
-            return self.engine.decisions(parameters, deterministic=deterministic), parameters
+            return self.engine.decide(vectors, memories, deterministic=deterministic)
 
         # Many rows take milliseconds, in which probes and other requests must not wait.
-        decisions, parameters = answer() if len(vectors) <= FEW_ROWS else await run_in_threadpool(answer)
+        long = len(vectors) > FEW_ROWS or self.engine.slow_for(len(vectors))
+        decisions, parameters = await in_thread(answer) if long else answer()
         for decision in decisions:
             self.count(decision)
         return decisions, parameters

@@ -60,6 +60,34 @@ class InferenceRequest(BaseModel):
     ] = None
 
 
+class RememberingInput(InferenceInput):
+    """The observations, or the states of a recurrent policy.
+
+    States are those of the last answer, of type UINT8; a row of zeros begins an episode, as does a request without.
+    """
+
+    name: Literal["observations", "state"]  # type: ignore[assignment]  # one more than its base
+
+
+class RememberingOutput(InferenceOutput):
+    """An output that is wanted."""
+
+    name: OutputName | Literal["state"]  # type: ignore[assignment]  # one more than its base
+
+
+ObservationsAndStates = Annotated[list[RememberingInput], Field(min_length=1, max_length=2)]
+RememberingOutputs = Annotated[
+    list[RememberingOutput] | None, Field(max_length=4, description="Without it: actions, probability and state.")
+]
+
+
+class RememberingRequest(InferenceRequest):
+    """Observations to act on, and the states to do it in."""
+
+    inputs: ObservationsAndStates  # type: ignore[assignment]  # as above
+    outputs: RememberingOutputs = None  # type: ignore[assignment]  # as above
+
+
 class InferredTensor(BaseModel):
     """One output; its data follow the JSON where `parameters.binary_data_size` tells how many bytes they have."""
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from policy_server.doors.door import MOST_ROWS, Door
+from policy_server.doors.door import Door
+from policy_server.doors.inference_inputs import INPUT, state_tensor, vectors_and_memories
 from policy_server.doors.inference_messages import (
     InferenceAnswer,
-    InferenceInput,
     InferenceOutput,
     InferenceRejection,
     InferenceRequest,
@@ -24,8 +24,9 @@ from policy_server.doors.inference_messages import (
     Live,
     ModelMetadata,
     ModelReady,
-    OutputName,
     Ready,
+    RememberingOutput,
+    RememberingRequest,
     ServerMetadata,
     TensorMetadata,
 )
@@ -33,14 +34,11 @@ from policy_server.doors.tensors import (
     JSON_LENGTH_HEADER,
     TensorRoute,
     datatype_of,
-    decoded,
-    decoded_bytes,
     tensors_after,
 )
-from policy_server.errors import ObservationError
+from policy_server.recurrence import STATE
 
 TAG = "Open Inference Protocol"
-INPUT = "observations"
 
 
 def open_inference_protocol(door: Door) -> None:
@@ -109,6 +107,10 @@ def _declare_models(door: Door) -> None:
             ),
         ],
     )
+    if (recurrence := door.engine.policy.recurrence) is not None:
+        state = TensorMetadata(name=STATE, datatype="UINT8", shape=[-1, recurrence.sealed_bytes])
+        metadata.inputs.append(state)
+        metadata.outputs.append(state)
     described = _described(door, 404)
 
     @app.get("/v2/models/{name}", summary="Show what the model takes and gives", **described)
@@ -142,8 +144,10 @@ JsonLength = Annotated[
 
 
 def _declare_inference(door: Door) -> None:
+    Asked: Any = InferenceRequest if door.engine.policy.recurrence is None else RememberingRequest  # noqa: N806 -- a type
+
     async def infer(
-        name: ModelName, asked: Annotated[InferenceRequest, Body()], request: Request, json_length: JsonLength = None
+        name: ModelName, asked: Annotated[Asked, Body()], request: Request, json_length: JsonLength = None
     ) -> Any:
         """Samples an action for each row of `observations`; with the parameter `deterministic`, takes the most likely.
 
@@ -156,7 +160,7 @@ def _declare_inference(door: Door) -> None:
     async def infer_version(
         name: ModelName,
         wanted: ModelVersion,
-        asked: Annotated[InferenceRequest, Body()],
+        asked: Annotated[Asked, Body()],
         request: Request,
         json_length: JsonLength = None,
     ) -> Any:
@@ -179,18 +183,23 @@ def _declare_inference(door: Door) -> None:
 
 
 async def _inferred(door: Door, asked: InferenceRequest, tensors: bytes) -> InferenceAnswer | Response:
-    vectors = _observations(door, asked.inputs[0], tensors)
-    decisions, parameters = await door.decide_with_parameters(vectors, deterministic=asked.parameters.deterministic)
+    vectors, memories = vectors_and_memories(door, asked, tensors)
+    deterministic = asked.parameters.deterministic
+    decisions, parameters = await door.decide_with_parameters(vectors, memories, deterministic=deterministic)
     distribution = door.engine.policy.manifest.distribution
     kind = np.float32 if door.engine.continuous else np.int64
     rows = [decision.actions for decision in decisions]
-    made: dict[OutputName, NDArray[Any]] = {
+    made: dict[str, NDArray[Any]] = {
         "actions": np.array(rows, kind).reshape(len(rows), distribution.components),
         "probability": np.array([decision.probability for decision in decisions], np.float64),
         # JSON has no infinity; softmax makes 0 of both.
         "distribution_parameters": np.maximum(parameters, np.finfo(np.float32).min),
+        STATE: state_tensor(door, [decision.state for decision in decisions]),
     }
-    wanted = asked.outputs or [InferenceOutput(name="actions"), InferenceOutput(name="probability")]
+    usual: list[InferenceOutput] = [InferenceOutput(name="actions"), InferenceOutput(name="probability")]
+    if memories is not None:
+        usual.append(RememberingOutput(name="state"))
+    wanted = asked.outputs or usual
     outputs, pieces = [], []
     for output in wanted:
         tensor = made[output.name]
@@ -210,18 +219,3 @@ async def _inferred(door: Door, asked: InferenceRequest, tensors: bytes) -> Infe
     text = answer.model_dump_json(exclude_none=True).encode()
     headers = {JSON_LENGTH_HEADER: str(len(text))}
     return Response(b"".join([text, *pieces]), headers=headers, media_type="application/octet-stream")
-
-
-def _observations(door: Door, given: InferenceInput, tensors: bytes) -> NDArray[np.float32]:
-    size = given.parameters.binary_data_size
-    if (given.data is None) == (size is None):
-        where = ("inputs", 0)
-        raise ObservationError("Give the observations as data, or as bytes with binary_data_size", where)
-    if len(given.shape) == 2 and given.shape[0] > MOST_ROWS:
-        raise ObservationError(f"There are {given.shape[0]} rows; at most {MOST_ROWS}", ("inputs", 0, "shape"))
-    try:
-        if given.data is not None:
-            return door.engine.matrix(decoded(given.data, given.shape))
-        return door.engine.matrix(decoded_bytes(tensors[:size], given.shape, given.datatype))
-    except ObservationError as error:
-        raise ObservationError(str(error), ("inputs", 0, "data")) from None

@@ -13,28 +13,30 @@ from fastapi import Body
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
 from policy_server.doors.door import MOST_ROWS, Door
-from policy_server.engine import Decision
+from policy_server.engine import Decision, Memories
 from policy_server.errors import ObservationError
+from policy_server.recurrence import STATE
 
 TAG = "Seldon"
 VERSIONS = ("v1.0", "v0.1")
 LARGEST_REWARD = float(np.finfo(np.float32).max)  # Seldon's messages hold it as a float32
 
 Size = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Row = list[FiniteFloat]
+# A list may be as long as the body: each of its errors would be told.
+Row = Annotated[list[FiniteFloat], Field(fail_fast=True)]
 
 
 class SeldonTensor(BaseModel):
     """Numbers and the shape they have, row by row."""
 
     shape: Annotated[list[Size], Field(min_length=1, max_length=2, description="Rows and columns, or one row's length")]
-    values: list[FiniteFloat]
+    values: Row
 
 
 class SeldonData(BaseModel):
     """Observations as numbers, one row for each, in the order of the model's inputs."""
 
-    names: Annotated[list[str] | None, Field(description="Not looked at.")] = None
+    names: Annotated[list[str] | None, Field(fail_fast=True, description="Not looked at.")] = None
     tensor: SeldonTensor | None = None
     ndarray: Annotated[list[Row] | None, Field(min_length=1, max_length=MOST_ROWS)] = None
 
@@ -67,6 +69,13 @@ class SeldonRequestMeta(BaseModel):
     """What the client says of its request."""
 
     puid: Annotated[str | None, Field(max_length=128, description="Comes back in the answer.")] = None
+    tags: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="`state`, for recurrent policies: a list with that of each row, as the tags of the last answer"
+            " have it; null, or nothing, at the beginning of an episode. Others are not looked at."
+        ),
+    ] = None
 
 
 class SeldonRequest(BaseModel):
@@ -95,7 +104,9 @@ class SeldonMeta(BaseModel):
     """What the server says of its answer."""
 
     puid: Annotated[str, Field(description="Names this answer: the request's, or a new one.")]
-    tags: Annotated[dict[str, list[Any]], Field(description="`probability` of each row, and `action_names` if any.")]
+    tags: Annotated[
+        dict[str, list[Any]], Field(description="`probability` of each row, and `action_names` and `state` if any.")
+    ]
     routing: Annotated[dict[str, int], Field(description="The arm that each router took; empty without a router.")]
 
 
@@ -127,14 +138,16 @@ def open_seldon(door: Door) -> None:
 
         The answer has the encoding of the request; its values are the actions themselves.
         """
-        decisions = await door.decide(door.engine.matrix(asked.data.rows))
+        vectors = door.engine.matrix(asked.data.rows)
+        memories = _memories(door, asked, len(vectors))
+        decisions = await door.decide(vectors, memories)
         puid = asked.meta.puid if asked.meta else None
         return _answer(decisions, asked.data.tensor is not None, puid or token_hex(16), door)
 
     async def seldon_feedback(feedback: Annotated[SeldonFeedback, Body()]) -> SeldonAcknowledgement:
         """Counts the reward in the metrics, zero too. This server has no router, so nothing learns from it."""
         config = door.engine.config
-        door.metrics.rewards.labels(config.name, config.policies[0].name).observe(feedback.reward)
+        door.metrics.count_reward(config.name, config.policies[0].name, feedback.reward)
         return SeldonAcknowledgement()
 
     for version in VERSIONS:
@@ -154,6 +167,30 @@ def open_seldon(door: Door) -> None:
         )(seldon_feedback)
 
 
+def _memories(door: Door, asked: SeldonRequest, rows: int) -> Memories | None:
+    """Returns what a recurrent policy keeps in mind for each row; None for other policies.
+
+    Raises:
+        ObservationError: there are too many rows, or not as many states as rows, or one that the model didn't give.
+    """
+    recurrence = door.engine.policy.recurrence
+    if recurrence is None:
+        return None
+    if rows > door.most_rows:
+        raise ObservationError(f"There are {rows} rows; this policy's states allow {door.most_rows}", ("data",))
+    where = ("meta", "tags", STATE)
+    told = (asked.meta.tags if asked.meta else None) or {}
+    states = told.get(STATE)
+    if states is None:
+        states = [None] * rows
+    if not isinstance(states, list) or len(states) != rows:
+        raise ObservationError(f"The state must be a list with one for each of the {rows} rows", where)
+    try:
+        return recurrence.opened(states)
+    except ObservationError as error:
+        raise ObservationError(str(error), (*where, *error.location)) from None
+
+
 def _answer(decisions: list[Decision], as_tensor: bool, puid: str, door: Door) -> SeldonAnswer:
     rows: list[list[int | float]] = [list(decision.actions) for decision in decisions]
     columns = door.engine.policy.manifest.distribution.components
@@ -166,4 +203,6 @@ def _answer(decisions: list[Decision], as_tensor: bool, puid: str, door: Door) -
     tags: dict[str, list[Any]] = {"probability": [decision.probability for decision in decisions]}
     if names := door.engine.schema.actions:
         tags["action_names"] = [[names[int(action)] for action in row] for row in rows]
+    if door.engine.policy.recurrence is not None:
+        tags[STATE] = [decision.state for decision in decisions]
     return SeldonAnswer(data=data, meta=SeldonMeta(puid=puid, tags=tags, routing={}))

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Body
 from pydantic import BaseModel, Field, FiniteFloat
 
-from policy_server.bundle import Categorical
 from policy_server.doors.door import Door
+from policy_server.recurrence import STATE
 
 
 def open_tutorial(door: Door) -> None:
@@ -19,7 +19,7 @@ def open_tutorial(door: Door) -> None:
     manifest = engine.policy.manifest
     size, distribution = manifest.observation_size, manifest.distribution
     number: Any = float if engine.continuous else int
-    single = isinstance(distribution, Categorical)
+    single = distribution.single
     Action: Any = int if single else list[number]  # noqa: N806 -- a type
 
     class TutorialObservation(BaseModel):
@@ -37,21 +37,49 @@ def open_tutorial(door: Door) -> None:
             Action, Field(description="A number where the action is one choice, else one number for each component.")
         ]
 
-    def answer(asked: TutorialObservation) -> TutorialAction:
-        actions = door.count(engine.predict(engine.raw_vector({"obs": asked.observation}))).actions
-        return TutorialAction.model_construct(action=actions[0] if single else actions)
+    State: Any = door.state_type()  # noqa: N806 -- a type
+    Asked: Any = TutorialObservation  # noqa: N806 -- a type
+    Answer: Any = TutorialAction  # noqa: N806 -- a type
+    if State is not None:
 
-    @app.get("/", summary="Say ok, or sample an action", **door.described("Health"))
+        class RememberingObservation(TutorialObservation):
+            """What the agent observes, and what it keeps in mind."""
+
+            state: State = None  # an episode begins
+
+        class RememberingAction(TutorialAction):
+            """What the policy does, and what it keeps in mind."""
+
+            state: Annotated[str, Field(description="Send it with the next observation of this episode.")]
+
+        Asked, Answer = RememberingObservation, RememberingAction  # noqa: N806 -- types
+
+    async def answer(asked: BaseModel) -> BaseModel:
+        body = asked.model_dump()
+        memory = engine.memory(body)
+        vector = engine.raw_vector({"obs": body["observation"]})
+        decision = door.count(await door.run(lambda: engine.predict(vector, memory)))
+        told: dict[str, Any] = {"action": decision.actions[0] if single else decision.actions}
+        answered: BaseModel = Answer.model_construct(
+            **told | ({} if decision.state is None else {STATE: decision.state})
+        )
+        return answered
+
+    @app.get(
+        "/", response_model=Literal["ok"] | Answer, summary="Say ok, or sample an action", **door.described("Health")
+    )
     async def alive(
-        asked: Annotated[TutorialObservation | None, Body()] = None,
-    ) -> Literal["ok"] | TutorialAction:
+        asked: Annotated[Asked | None, Body()] = None,
+    ) -> Any:
         """Without a body: tells that the server is there, and needs no key.
 
         With one: as POST, for clients of Ray's tutorial, which send GET.
         """
-        return "ok" if asked is None else answer(asked)
+        return "ok" if asked is None else await answer(asked)
 
-    @app.post("/", summary="Sample an action for the model's own input", **door.described("RLlib tutorial"))
-    async def act(asked: Annotated[TutorialObservation, Body()]) -> TutorialAction:
+    described = door.described("RLlib tutorial")
+
+    @app.post("/", response_model=Answer, summary="Sample an action for the model's own input", **described)
+    async def act(asked: Annotated[Asked, Body()]) -> Any:
         """As `/predict_raw/`, in the words of Ray's tutorial."""
-        return answer(asked)
+        return await answer(asked)

@@ -1,8 +1,7 @@
-"""The short way of a prediction answers what FastAPI's own path answers, byte for byte."""
+"""The short way of a prediction answers what FastAPI's own path under uvicorn's own protocol answers, byte for byte."""
 
-import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from policy_server.app import create_app
-from policy_server.auth import ApiKeys
 from policy_server.bundle import Categorical
-from policy_server.config import ServerConfig
-from policy_server.engine import Engine
-from policy_server.host import Mounted
+from policy_server.host import Host
 from policy_server.metrics import Metrics
+from policy_server.serving import Serving
 from tests.bundles import config_text, write_linear_bundle
+from tests.unit.server.connections import Client
 
 OBSERVATIONS: list[dict[str, Any]] = [
     {"name": "zebra", "type": "float", "minimum": -5, "maximum": 5},
@@ -26,74 +23,65 @@ OBSERVATIONS: list[dict[str, Any]] = [
     {"name": "flags", "type": "List[bool]", "minItems": 1, "maxItems": 3},
     {"name": "über", "type": "float", "default": 0.5},
 ]
-PATHS = ["/predict/", "/predict", "/p/predict/", "/predict_raw/", "/predict_deterministic/", "/p/distribution"]
-
-Answered = tuple[int, list[tuple[bytes, bytes]], bytes]
+PATHS = ["/predict/", "/predict", "/p/predict/", "/predict_raw/", "/predict_deterministic/?x=1", "/p/distribution"]
+ODD_PATHS = ["/p%2Fpredict/", "//predict/", "/predict//", "/schema", "/nothing", "/p", "*", "/predict/\xe9"]
 
 
 class Both:
-    """One PolicyServer twice, of equal seed: with its short ways, and with FastAPI alone."""
+    """One PolicyServer twice, of equal seed: with its short ways, and without."""
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        keys = folder / "keys"
-        keys.mkdir()
-        (keys / "key").write_text("secret")
+    def __init__(self, folder: Path) -> None:
+        self.keys = folder / "keys"
+        self.keys.mkdir()
+        (self.keys / "key").write_text("secret")
         bundle = write_linear_bundle(folder / "bundle", Categorical(size=4), size=5)
-        auth = {"auth": "apiKey", "apiKeysDirectory": str(keys), "seed": 3, "maxBodyBytes": 4096}
-        config = ServerConfig.model_validate_json(config_text(bundle, OBSERVATIONS, **auth | changes))
+        auth = {"auth": "apiKey", "apiKeysDirectory": str(self.keys), "seed": 3, "maxBodyBytes": 4096}
+        self._file = folder / "server.json"
+        self._file.write_text(config_text(bundle, OBSERVATIONS, urlPath="p", **auth))
+        self.registries = CollectorRegistry(), CollectorRegistry()
+        self.hosts = [self._host(registry) for registry in self.registries]
+        self.short, self.alone = (
+            Client(host, short=short) for host, short in zip(self.hosts, (True, False), strict=True)
+        )
         self.taken = 0
-        self._short, self._alone = (self._mounted(config, keys, short=short) for short in (True, False))
+        for way in self.hosts[0].mounted["/p"].short.values():
+            way.answer = self._counting(way.answer)  # type: ignore[method-assign]
 
-    def _mounted(self, config: ServerConfig, keys: Path, *, short: bool) -> Mounted:
-        metrics = Metrics(CollectorRegistry())
-        app, ways = create_app(Engine.load(config), ApiKeys(keys), metrics)
-        if short:
-            for way in ways.values():
-                way.take = self._counting(way.take)  # type: ignore[method-assign]
-        return Mounted(config.name, app, ways if short else {}, metrics)
+    def _host(self, registry: CollectorRegistry) -> Host:
+        host = Host()
+        Serving(host, self._file, Metrics(registry)).load()
+        return host
 
-    def _counting(self, take: Callable[..., Any]) -> Callable[..., Any]:
-        async def counted(*arguments: Any) -> Any:
-            again = await take(*arguments)
-            self.taken += again is None
-            return again
+    def _counting(self, answer: Any) -> Any:
+        def counted(body: bytes) -> bytes | None:
+            answered: bytes | None = answer(body)
+            self.taken += answered is not None
+            return answered
 
         return counted
 
-    def ask(self, *request: Any) -> tuple[Answered, Answered]:
-        """Returns both answers to a request."""
-        return asyncio.run(answer(self._short, *request)), asyncio.run(answer(self._alone, *request))
+    def ask(self, pieces: list[bytes]) -> bytes:
+        """Returns what both answer, byte for byte the same."""
+        short, alone = self.short.send(pieces), self.alone.send(pieces)
+        assert short == alone
+        assert self.short.wire.closed == self.alone.wire.closed
+        return short
+
+    def close(self) -> None:
+        """Ends all."""
+        self.short.close()
+        self.alone.close()
+
+    def connect(self) -> None:
+        """Begins new connections."""
+        self.short.connect()
+        self.alone.connect()
 
 
-async def answer(mounted: Mounted, path: str, headers: list[tuple[bytes, bytes]], pieces: list[bytes]) -> Answered:
-    """Asks an ASGI application; the body comes in pieces."""
-    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
-    messages[-1]["more_body"] = False
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return messages.pop(0) if messages else {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8000),
-    }
-    await mounted(scope, receive, send, "/p" if path.startswith("/p/") else "")
-    body = b"".join(message.get("body", b"") for message in sent[1:])
-    return sent[0]["status"], list(sent[0]["headers"]), body
+def message(path: str, headers: list[tuple[bytes, bytes]], body: bytes, start: bytes = b"POST %b HTTP/1.1") -> bytes:
+    """Returns a request."""
+    lines = [start.replace(b"%b", path.encode("latin-1")), *(b"%b: %b" % header for header in headers)]
+    return b"\r\n".join([*lines, b"", body])
 
 
 NUMBERS = st.one_of(
@@ -140,51 +128,163 @@ def bodies(draw: st.DrawFn) -> bytes:
             return text.encode("utf-8", "surrogatepass")
 
 
+METHODS = [b"POST %b HTTP/1.1"] * 17 + [b"GET %b HTTP/1.1", b"POST %b HTTP/1.0", b"post %b HTTP/1.1"]
+ODD_HEADERS = [
+    *((b"connection", value) for value in (b"close", b"keep-alive", b"upgrade")),
+    *((b"upgrade", b"websocket"), (b"expect", b"100-continue"), (b"content-length", b"5"), (b"access-token", b"wrong")),
+    *((b"transfer-encoding", b"chunked"), (b"content-type", b"text/plain"), (b"bad name", b"x"), (b"x", b"\x00")),
+    *((b"content-encoding", b"gzip"), (b"cookie", b"access-token=secret"), (b"X-Request-Id", b"1")),
+]
+
+
 @st.composite
-def requests(draw: st.DrawFn) -> tuple[str, list[tuple[bytes, bytes]], list[bytes]]:
-    """Draws a path, headers, and a body in pieces."""
+def requests(draw: st.DrawFn) -> bytes:
+    """Draws a request: mostly a right one, with one thing or another wrong."""
     types = [b"application/json"] * 12 + [b"application/json; charset=utf-8", b"text/plain", b"application/xml", None]
     keys = [b"secret"] * 18 + [b"wrong", None]
     content_type, key = draw(st.sampled_from(types)), draw(st.sampled_from(keys))
-    headers = [(b"host", b"localhost")]
-    headers += [(b"content-type", content_type)] if content_type else []
-    headers += [(b"access-token", key)] if key else [(b"authorization", b"Bearer secret")] * draw(st.integers(0, 1))
     body = draw(bodies())
-    cut = draw(st.sampled_from([*[None] * 9, len(body) // 2]))
-    return draw(st.sampled_from(PATHS)), headers, [body] if cut is None else [body[:cut], body[cut:]]
+    headers = [(b"Host", b"localhost"), (b"Content-Length", b"%d" % len(body))]
+    headers += [(b"Content-Type", content_type)] if content_type else []
+    headers += [(b"Access-Token", key)] if key else [(b"authorization", b"Bearer secret")] * draw(st.integers(0, 1))
+    if draw(st.integers(0, 5)) == 0:
+        headers.insert(draw(st.integers(0, len(headers))), draw(st.sampled_from(ODD_HEADERS)))
+    if draw(st.integers(0, 20)) == 0:
+        headers.pop(draw(st.integers(0, len(headers) - 1)))
+    path = draw(st.sampled_from(PATHS * 3 + ODD_PATHS))
+    return message(path, headers, body, draw(st.sampled_from(METHODS)))
 
 
-ORDINARY_HEADERS = [(b"content-type", b"application/json"), (b"access-token", b"secret")]
+def ordinary(path: str, content: Any) -> bytes:
+    """Returns a request as clients send it."""
+    body = json.dumps(content).encode()
+    headers = [(b"content-type", b"application/json"), (b"access-token", b"secret")]
+    return message(path, [*headers, (b"content-length", b"%d" % len(body))], body)
+
+
 # Most of what is drawn at random is wrong in some way; what is right must be well represented too.
-ORDINARY = st.tuples(
-    st.sampled_from(PATHS).filter(lambda path: "raw" not in path),
-    st.just(ORDINARY_HEADERS),
-    VALID.map(lambda content: [json.dumps(content).encode()]),
-)
+ORDINARY = st.builds(ordinary, st.sampled_from(PATHS).filter(lambda path: "raw" not in path), VALID)
+RIGHT = ordinary("/p/predict/", {"zebra": 1.5, "count": 2, "flags": [True, False]})
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """The two applications, kept over all requests: their random numbers must stay in step too."""
-    return Both(tmp_path_factory.mktemp("both"))
+    both = Both(tmp_path_factory.mktemp("both"))
+    yield both
+    both.close()
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Iterator[Both]:
+    """The two applications, for a test that changes them."""
+    both = Both(tmp_path)
+    yield both
+    both.close()
 
 
 @settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(request=st.one_of(ORDINARY, requests()))
-def check_equal(both: Both, request: tuple[str, list[tuple[bytes, bytes]], list[bytes]]) -> None:
-    short, alone = both.ask(*request)
-    assert short == alone
+def check_equal(both: Both, request: bytes) -> None:
+    both.connect()
+    both.ask([request])
 
 
-def test_ten_thousand_requests_valid_and_not_get_fastapis_own_answer(both: Both) -> None:
+@settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(stream=st.lists(st.one_of(ORDINARY, ORDINARY, requests()), min_size=1, max_size=4).map(b"".join), data=st.data())
+def check_equal_however_cut(both: Both, stream: bytes, data: st.DataObject) -> None:
+    both.connect()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
+    both.ask([stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True) if start < end])
+
+
+def test_ten_thousand_requests_valid_and_not_get_the_very_same_answer(both: Both) -> None:
     check_equal(both)
     assert both.taken > 1000, "the short way was hardly ever taken, so this tells nothing of it"
 
 
-def test_an_ordinary_request_takes_the_short_way(both: Both) -> None:
+def test_requests_behind_one_another_and_cut_anywhere_get_the_same_answers_in_their_order(both: Both) -> None:
     before = both.taken
-    body = json.dumps({"zebra": 1.5, "count": 2, "flags": [True, False]}).encode()
-    short, alone = both.ask("/p/predict/", ORDINARY_HEADERS, [body])
-    assert short == alone
-    assert short[0] == 200
+    check_equal_however_cut(both)
+    assert both.taken > before + 100
+
+
+def test_an_ordinary_request_takes_the_short_way_in_one_write(both: Both) -> None:
+    both.connect()
+    before = both.taken
+    assert both.ask([RIGHT]).startswith(b"HTTP/1.1 200 OK\r\ndate: ")
     assert both.taken == before + 1
+    assert both.short.wire.writes == 1
+
+
+def test_a_head_that_comes_before_its_body_takes_the_short_way(both: Both) -> None:
+    both.connect()
+    before, end = both.taken, RIGHT.index(b"{")
+    assert b"200 OK" in both.ask([RIGHT[:end], RIGHT[end : end + 5], RIGHT[end + 5 :]])
+    assert both.taken == before + 1
+
+
+def test_two_requests_at_once_are_answered_both(both: Both) -> None:
+    both.connect()
+    assert both.ask([RIGHT + RIGHT]).count(b"200 OK") == 2
+
+
+def test_both_ways_count_the_same(both: Both) -> None:
+    short, alone = (
+        {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in registry.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total") or sample.name.endswith("_count")
+        }
+        for registry in both.registries
+    )
+    assert short == alone
+    assert short["policyserver_http_requests_total", "test", "/predict/", "200"] > 0
+
+
+def test_a_key_that_is_taken_back_ends_the_short_way_too(new: Both) -> None:
+    assert b"200 OK" in new.ask([RIGHT])
+    (new.keys / "key").write_text("another")
+    for host in new.hosts:
+        keys = host.mounted["/p"].short["/predict/"].keys
+        assert keys is not None
+        keys.reload()
+    assert b"401 Unauthorized" in new.ask([RIGHT])
+
+
+def test_what_is_mounted_anew_is_what_answers(new: Both, tmp_path: Path) -> None:
+    assert b"200 OK" in new.ask([RIGHT])
+    taken = new.taken
+    other = tmp_path / "other"
+    other.mkdir()
+    another = Both(other)
+    for host, after in zip(new.hosts, another.hosts, strict=True):
+        host.mounted = after.mounted
+    another.close()
+    assert b"200 OK" in new.ask([RIGHT])
+    assert new.taken == taken, "the former application answered"
+
+
+def test_while_draining_every_answer_is_the_last_of_its_connection(new: Both) -> None:
+    new.ask([RIGHT])
+    new.short.farewell.said = new.alone.farewell.said = True
+    assert b"connection: close" in new.ask([RIGHT])
+
+
+def test_a_request_of_which_a_part_is_here_is_answered_before_the_end(new: Both) -> None:
+    end = RIGHT.index(b"{")
+    assert new.ask([RIGHT[:end]]) == b""
+    for client in (new.short, new.alone):
+        assert client.protocol is not None
+        client.loop.call_soon(client.protocol.shutdown)
+    assert b"connection: close" in new.ask([RIGHT[end:]])
+
+
+def test_a_connection_on_which_nothing_is_asked_is_closed_after_its_time(new: Both) -> None:
+    client = Client(new.hosts[0], short=True, keep_alive_seconds=0.2)
+    assert b"200 OK" in client.send([RIGHT])
+    assert b"200 OK" in client.send([RIGHT])
+    assert not client.wire.closed
+    client.wait_for_the_end()
+    client.close()

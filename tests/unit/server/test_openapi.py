@@ -21,6 +21,7 @@ from policy_server.host import Host
 from policy_server.metrics import Metrics
 from policy_server.serving import Serving
 from tests.bundles import config_text, floats, write_linear_bundle
+from tests.models import write_recurrent_bundle
 from tests.unit.server.conftest import Serve
 
 OBSERVATIONS: list[dict[str, Any]] = [
@@ -66,7 +67,18 @@ def masked_policy() -> Host:
     return host
 
 
+def recurrent_policy() -> Host:
+    """A PolicyServer whose requests and answers hold a state."""
+    host = Host()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "server.json")
+        file.write_text(config_text(write_recurrent_bundle(Path(folder, "bundle")), floats("a", "b", "c")))
+        Serving(host, file, Metrics(CollectorRegistry())).load()
+    return host
+
+
 schema = schemathesis.openapi.from_asgi("/openapi.json", masked_policy())
+recurrent = schemathesis.openapi.from_asgi("/openapi.json", recurrent_policy())
 
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -75,4 +87,10 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 @schema.parametrize()
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_one_that_is_described_and_none_a_servers_error(case: Any) -> None:
+    case.call_and_validate(checks=CHECKS)
+
+
+@recurrent.parametrize()
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_of_a_recurrent_policy_is_described_too(case: Any) -> None:
     case.call_and_validate(checks=CHECKS)

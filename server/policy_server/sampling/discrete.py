@@ -1,44 +1,14 @@
-"""Actions from a distribution's parameters: sampled, most likely, or as a table, each in one exact pass.
-
-Arithmetic is in float64, whatever the model's output is. Parameters have the shape `(parameters,)`.
-"""
+"""Discrete actions: drawn by their probabilities, or the best by their values."""
 
 import math
-import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Protocol, assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
-from policy_server.bundle import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from policy_server.errors import InferenceFailed, NotOffered
-
-Vector = NDArray[np.floating]
-Actions = list[int] | list[float]
-
-
-class Sampler(Protocol):
-    """What a kind of distribution can tell; `probability` is a density where actions are real numbers.
-
-    Each method raises `InferenceFailed` for parameters that are no distribution.
-    """
-
-    def sample(self, parameters: Vector, random: np.random.Generator) -> tuple[Actions, float]:
-        """Draws an action; returns it with its probability."""
-
-    def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
-        """Returns the mode with its probability; ties go to the lowest index."""
-
-    def table(self, parameters: Vector) -> dict[str, float]:
-        """Returns the probability of every action, keyed by its index.
-
-        Raises:
-            NotOffered: the actions can't be listed in one table.
-        """
-
+from policy_server.sampling.sampler import Actions, Vector
 
 # Up to this many logits, Python's own arithmetic is faster than the calls into numpy.
 _FEW = 64
@@ -123,59 +93,55 @@ class MultiCategoricalSampler:
         return actions, probability
 
 
-class DiagonalGaussianSampler:
-    """A vector of independent normal variables; the probability is the density, at most the largest float."""
+class QValuesSampler:
+    """One discrete action by the values of all: the best, or with probability `epsilon` any, each as likely.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    Among the best is the lowest index. A value of -inf forbids its action: it is never taken, and `epsilon` is spread
+    over the others.
+    """
+
+    def __init__(self, epsilon: float) -> None:
+        self._epsilon = epsilon
 
     def sample(self, parameters: Vector, random: np.random.Generator) -> tuple[Actions, float]:
         """See `Sampler`."""
-        mean, log_deviation = self._split(parameters)
-        noise = random.standard_normal(self._size)
-        with np.errstate(over="ignore"):
-            actions = mean + np.exp(log_deviation) * noise
-        # JSON has no infinity, and protocols carry float32.
-        if not (np.abs(actions) <= _LARGEST_ACTION).all():
-            raise InferenceFailed("the model's deviation for this observation is too large to draw an action")
-        return actions.tolist(), self._density(noise, log_deviation)
+        values, best = _best(parameters)
+        # Without exploration nothing is drawn.
+        if self._epsilon == 0 or random.random() >= self._epsilon:
+            return [best], self._probability(values, greedy=True)
+        allowed = [action for action, value in enumerate(values) if value > -math.inf]
+        action = allowed[int(random.integers(len(allowed)))]
+        return [action], self._probability(values, greedy=action == best)
 
     def most_likely(self, parameters: Vector) -> tuple[Actions, float]:
-        """See `Sampler`."""
-        mean, log_deviation = self._split(parameters)
-        return mean.tolist(), self._density(np.zeros(self._size), log_deviation)
+        """Returns the best action, even where `epsilon` is 1; the probability is that of `sample` taking it."""
+        values, best = _best(parameters)
+        return [best], self._probability(values, greedy=True)
 
     def table(self, parameters: Vector) -> dict[str, float]:
-        """See `Sampler`."""
-        raise NotOffered(
-            "the policy's actions are real numbers, which no table can list;"
-            " POST /predict_deterministic/ gives the mean, POST /predict/ an action with its density"
-        )
+        """See `Sampler`; these are the probabilities of `sample`."""
+        values, best = _best(parameters)
+        taken, explored = self._probability(values, greedy=True), self._probability(values, greedy=False)
+        return {
+            str(action): taken if action == best else explored if value > -math.inf else 0.0
+            for action, value in enumerate(values)
+        }
 
-    def _split(self, parameters: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        exact: NDArray[np.float64] = parameters.astype(np.float64)
-        if not np.isfinite(exact).all():
-            raise InferenceFailed("the model's mean or deviation for this observation is not finite")
-        return exact[: self._size], exact[self._size :]
-
-    def _density(self, noise: NDArray[np.float64], log_deviation: NDArray[np.float64]) -> float:
-        log_density = float(-(0.5 * noise**2 + log_deviation).sum()) - 0.5 * self._size * math.log(2 * math.pi)
-        # A narrow distribution's density overflows a float, and JSON has no infinity.
-        return math.exp(log_density) if log_density < _LOG_LARGEST else sys.float_info.max
+    def _probability(self, values: list[float], *, greedy: bool) -> float:
+        allowed = len(values) - values.count(-math.inf)
+        # Written so that one action alone has exactly 1.
+        return 1 - self._epsilon * (allowed - 1) / allowed if greedy else self._epsilon / allowed
 
 
-_LOG_LARGEST = math.log(sys.float_info.max)
-_LARGEST_ACTION = float(np.finfo(np.float32).max)
+def _best(parameters: Vector) -> tuple[list[float], int]:
+    """Returns the values and the index of the greatest.
 
-
-def sampler_for(distribution: Distribution) -> Sampler:
-    """Returns what samples from a bundle's distribution."""
-    match distribution:
-        case Categorical():
-            return CategoricalSampler()
-        case MultiCategorical(sizes=sizes):
-            return MultiCategoricalSampler(sizes)
-        case DiagonalGaussian(size=size):
-            return DiagonalGaussianSampler(size)
-        case _:
-            assert_never(distribution)
+    Raises:
+        InferenceFailed: a value is NaN or +inf, or all are -inf.
+    """
+    values: list[float] = parameters.tolist()
+    greatest = max(values)
+    # A sum with NaN in it is NaN, wherever it stands; a greatest may have passed it by.
+    if math.isnan(sum(values)) or not math.isfinite(greatest):
+        raise InferenceFailed("the model's values for this observation are not finite")
+    return values, values.index(greatest)

@@ -1,0 +1,99 @@
+"""One process that serves: alone, or as one of several on the same port."""
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from functools import partial
+from multiprocessing.connection import Connection
+
+import uvicorn
+import uvloop
+from prometheus_client import start_http_server
+
+from policy_server.draining import DrainingServer, Farewell
+from policy_server.errors import PolicyServerError
+from policy_server.host import Host
+from policy_server.metrics import Metrics
+from policy_server.processes import BAD_INPUT, answer_with
+from policy_server.protocol import PredictionProtocol, ShortWays
+from policy_server.serving import Serving
+
+_KEEP_ALIVE_SECONDS = 120
+
+
+def work(arguments: argparse.Namespace, questions: Connection | None = None) -> int:
+    """Serves; with `questions`, as one of several processes, of which another one answers Prometheus."""
+    log_to_stderr()
+    host, metrics = Host(), Metrics()
+    serving = Serving(host, arguments.config, metrics)
+    try:
+        serving.load()
+    except PolicyServerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    port = arguments.port
+    try:
+        # Bound here, so that a port in use is told in one line.
+        listener = socket.create_server((arguments.host, port), backlog=2048, reuse_port=questions is not None)
+        # Inherited by every connection. Event loops set it only where the socket says that it is TCP, which this one
+        # doesn't, and without it an answer waits 40 ms for the client's delayed acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if questions is None:
+            port = arguments.metrics_port
+            start_http_server(port, arguments.host)
+        else:
+            answer_with(metrics.tallies, questions)
+    except OSError as error:
+        return refuse_port(arguments.host, port, error)
+    uvloop.run(_serve(host, serving, listener, arguments))
+    return 0
+
+
+def log_to_stderr() -> None:
+    """Begins to log."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+
+
+def refuse_port(host: str, port: int, error: OSError) -> int:
+    """Says why a port can't be listened on; returns the exit code."""
+    reason = (error.strerror or str(error)).partition(" (while")[0]
+    print(f"error: port {port} of {host}: {reason}; choose another", file=sys.stderr)
+    return BAD_INPUT
+
+
+async def _serve(host: Host, serving: Serving, listener: socket.socket, arguments: argparse.Namespace) -> None:
+    farewell = Farewell(host)
+    server = DrainingServer(
+        uvicorn.Config(
+            farewell,
+            http=partial(PredictionProtocol, ShortWays(host, farewell)),  # type: ignore[arg-type]  # as good as a class
+            log_config=None,
+            access_log=False,  # the metrics count every request
+            proxy_headers=False,  # nothing here depends on who the client is, or on what it asked a proxy for
+            log_level="warning",
+            server_header=False,
+            # Longer than proxies keep idle connections (nginx 60 s, Traefik 90 s): who closes first is never surprised.
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, arguments.grace_seconds - arguments.drain_seconds),
+        ),
+        farewell,
+        arguments.drain_seconds,
+    )
+    following = asyncio.create_task(serving.follow())
+    orphaned = asyncio.create_task(_stop_with(server, arguments.parent)) if arguments.parent else None
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        following.cancel()
+        if orphaned:
+            orphaned.cancel()
+
+
+async def _stop_with(server: uvicorn.Server, parent: int) -> None:
+    """Stops when the parent is gone, so that a killed `policyserver up` leaves no server behind."""
+    while os.getppid() == parent:  # noqa: ASYNC110 -- nothing tells of it
+        await asyncio.sleep(0.5)
+    server.should_exit = True
