@@ -49,8 +49,19 @@ def run(
     ] = DEFAULTS.server_image,
     importer_image: Annotated[
         str,
-        typer.Option(envvar="POLICYSERVER_IMPORTER_IMAGE", help="Image that converts models which need a framework."),
+        typer.Option(
+            envvar="POLICYSERVER_IMPORTER_IMAGE",
+            help="Images that convert what needs a framework; {framework} stands for tensorflow, torch or rllib.",
+        ),
     ] = DEFAULTS.importer_image,
+    allow_private_model_addresses: Annotated[
+        bool,
+        typer.Option(
+            envvar="POLICYSERVER_ALLOW_PRIVATE_MODEL_ADDRESSES",
+            help="Let models come from private addresses, as object stores in the cluster have them; whoever may write"
+            " a PolicyServer can then have those asked. Loopback, link-local and clouds' metadata addresses never are.",
+        ),
+    ] = DEFAULTS.allow_private_model_addresses,
     cluster_domain: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +95,7 @@ def run(
         operator_namespace=operator_namespace or namespace or DEFAULTS.operator_namespace,
         server_image=server_image,
         importer_image=importer_image,
+        allow_private_model_addresses=allow_private_model_addresses,
         cluster_domain=cluster_domain,
         # A name may be taken again by a later process, which must not believe that the lease is its own.
         identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",

@@ -24,8 +24,9 @@ from policy_operator import names
 from policy_operator.api_status import OpenModel, PolicyServerStatus
 from policy_operator.errors import InvalidPolicyServerError, field_path, problems_in
 from policy_operator.names import TextRule
+from policy_operator.resources import Resources
 from policy_operator.schema_rules import SchemaRules
-from policy_server.config import ConfigModel, ModelFormat, Schema
+from policy_server.config import ConfigModel, ModelFormat, ModelOutput, Schema
 
 LONGEST_TEXT = 65_536
 
@@ -93,12 +94,34 @@ class PolicyServerSpec(ConfigModel):
         json_schema_extra={"x-kubernetes-validations": [ONE_SCHEMA.validation(), ONE_AUTH.validation()]}
     )
 
-    model_uri: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9+.-]*:.+", max_length=LONGEST_TEXT)]
-    """Where the trained model is, as a URI with its scheme: `https://models.example/mouse/saved_model.zip`, or
-    `file:///models/mouse` for what is on the node or laptop."""
+    model_uri: Annotated[
+        str, StringConstraints(pattern="^[a-z][a-z0-9+.-]*:.+", max_length=LONGEST_TEXT), names.VOLUME_URI
+    ]
+    """Where the trained model is, as a URI with its scheme: `https://models.example/mouse.zip`, `s3://BUCKET/PATH`,
+    `gs://BUCKET/PATH`, `hf://OWNER/REPOSITORY/PATH`, `pvc://CLAIM/PATH` (a volume of the namespace), or
+    `file:///models/mouse` (on the laptop, or in the image)."""
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$", max_length=64)] | None = None
+    """The SHA-256 digest of the model, 64 digits; no other content is served. Of a file it is what `sha256sum` prints,
+    of a folder what the condition ModelsLoaded shows. Without it, what was first served from a URI is all that is ever
+    served from it; with it, a new model may come from the same URI."""
+    model_credentials: SecretReference | None = None
+    """A Secret with what http, https, s3, gs or hf ask for. Its keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS_JSON (the key of a service
+    account); HF_TOKEN and HF_ENDPOINT; HTTP_BEARER_TOKEN, or HTTP_USERNAME and HTTP_PASSWORD, with HTTP_ORIGIN (such as
+    https://models.example) for who may see them. Only the container that fetches sees them; other keys nobody."""
     format: ModelFormat | None = None
-    """What the model is. Without it, it is found out by its content, which takes the larger image of the importers; a
-    Bundle (made by `policyserver import`) and ONNX need the server's image alone."""
+    """What the model is. Without it, it is found out by its content, in the image with TensorFlow; formats of other
+    frameworks (TorchScript, TorchExport, StableBaselines3, RLlib) must be said, for each has an image of its own. A
+    Bundle (made by `policyserver import`) and ONNX, where it is said, need the server's image alone."""
+    trust: bool = False
+    """Whether the model may run code of its own while it is converted, once, in a process without network and
+    credentials that can write its own folder alone. Formats made of Python pickles (RLlib, StableBaselines3) and Keras
+    models with Lambda layers need it. Say true only where you trust whoever made the model."""
+    model_output: ModelOutput | None = None
+    """What the outputs of a model for one discrete action mean, where its format (ONNX, Keras, TorchScript,
+    TorchExport, SavedModel) doesn't say: Logits (an action is drawn), Probabilities (as after a softmax; an action is
+    drawn), QValues (as of a DQN; the best action is taken). Without it, probabilities are recognised, and other outputs
+    are taken for Logits; of Keras models they are refused."""
     observation_schema: Annotated[Annotated[Schema, SchemaRules()] | None, Field(alias="schema")] = None
     """What the policy observes and what kind of action it takes. Exactly one of schema, schemaText and schemaFrom."""
     schema_text: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT), NO_PLAIN_KEY] | None = None
@@ -113,6 +136,8 @@ class PolicyServerSpec(ConfigModel):
     """Says `none` to serve everyone who can reach the server; there is no other value."""
     replicas: Annotated[int, Field(ge=0, le=2_147_483_647)] = 1
     """How many pods serve the policy."""
+    resources: Resources | None = None
+    """How much processor and memory each of these pods asks for."""
     url_path: (
         Annotated[
             str,

@@ -20,6 +20,7 @@ from policy_operator.manifests import Resolved, dump, read
 from policy_operator.sample_request import SampleRequest, sample_request
 from policy_operator.schema_text import convert, parse_schema_text
 from policy_operator.settings import Settings
+from policy_server.config import ModelFormat, ModelOutput
 
 EXIT_BAD_INPUT = 2
 DEFAULTS = Settings()
@@ -73,6 +74,7 @@ def up(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
     metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the Prometheus metrics.")] = 8080,
+    processes: Annotated[int, typer.Option(min=1, help="How many processes serve, each on one core.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Make sampled actions repeatable.")] = None,
     send_sample: Annotated[bool, typer.Option(help="Send a first request to each and show its answer.")] = False,
 ) -> None:
@@ -83,7 +85,7 @@ def up(
     Example: `policyserver up manifests/examples/cartpole.yaml`
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, leaving nothing behind
-    endpoint = Endpoint(host, port, metrics_port)
+    endpoint = Endpoint(host, port, metrics_port, processes)
     server = LocalServer(files, endpoint, lambda message: print(message, file=sys.stderr, flush=True), seed)
     try:
         for served in server.start():
@@ -130,10 +132,20 @@ def import_model(
         Path | None,
         typer.Option(help="A PolicyServer manifest or a Pathmind schema.yaml that the model must agree with."),
     ] = None,
+    model_format: Annotated[
+        ModelFormat | None, typer.Option("--format", help="What the model is; otherwise found out by its content.")
+    ] = None,
+    model_output: Annotated[
+        ModelOutput | None,
+        typer.Option(help="What the outputs mean, where the format doesn't say: Q-values are of a DQN."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that the model holds, such as pickles; you trust its maker.")
+    ] = False,
 ) -> None:
     """Convert a trained model into a bundle: `policy.onnx` and `policy.json`, which are all that a server needs.
 
-    Reads SavedModels (folder or zip), ONNX and bundles.
+    Reads TensorFlow SavedModels, Keras, TorchScript, torch.export, Stable-Baselines3, RLlib, ONNX and bundles.
 
     Example: `policyserver import saved_model.zip -o bundle/ --schema schema.yaml`
     """
@@ -143,6 +155,9 @@ def import_model(
             file = Path(folder) / "schema.json"
             file.write_text(_schema_json(schema))
             arguments += ["--schema", str(file)]
+        arguments += [f"--format={model_format}"] if model_format else []
+        arguments += [f"--model-output={model_output}"] if model_output else []
+        arguments += ["--trust"] if trust else []
         # A process of its own: a framework that crashes or hangs takes nobody with it.
         done = subprocess.run(
             [sys.executable, "-m", "policy_server.importers", *arguments],
@@ -184,7 +199,11 @@ def render(
         str, typer.Option(envvar="POLICYSERVER_SERVER_IMAGE", help="The image that serves.")
     ] = DEFAULTS.server_image,
     importer_image: Annotated[
-        str, typer.Option(envvar="POLICYSERVER_IMPORTER_IMAGE", help="The image that converts models.")
+        str,
+        typer.Option(
+            envvar="POLICYSERVER_IMPORTER_IMAGE",
+            help="The images that convert models; {framework} stands for tensorflow, torch or rllib.",
+        ),
     ] = DEFAULTS.importer_image,
 ) -> None:
     """Print the Kubernetes objects that the operator would make, as YAML.

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
 from policy_operator.manifests import STDIN, Resolved, read
-from policy_operator.server_config import server_config
+from policy_operator.server_config import conversion_options, server_config
+from policy_server.config import MODEL_CREDENTIALS
 
 POLL_SECONDS = 0.5
 EXIT_BAD_INPUT = 2
@@ -44,6 +45,8 @@ class Endpoint:
     host: str
     port: int
     metrics_port: int
+    processes: int = 1
+    """How many processes share the port."""
 
     @property
     def url(self) -> str:
@@ -157,21 +160,40 @@ class LocalServer:
         """Imports the model unless this run has: what was served first under a URI goes on being served."""
         uri, schema = one.server.spec.model_uri, one.schema.schema
         # What decides how a model is converted; its observations are checked when it is loaded.
-        kind = json.dumps([uri, schema.discrete, schema.tuple, one.server.spec.format])
+        options = conversion_options(one.server)
+        kind = json.dumps([uri, one.server.spec.sha256, schema.discrete, schema.tuple, options])
         if kind not in self._imported:
             with tempfile.TemporaryDirectory(dir=self._state) as folder:
                 source = Path(folder) / "source"
-                fetched = json.loads(self._importer("fetch", uri, "--output", str(source)))
-                identity = json.dumps([fetched["sha256"], version("policyserver"), schema.discrete, schema.tuple])
+                given = self._fetch_options(one, Path(folder))
+                fetched = json.loads(self._importer("fetch", uri, "--output", str(source), *given))
+                decides = [fetched["sha256"], version("policyserver"), schema.discrete, schema.tuple, options]
+                identity = json.dumps(decides)
                 bundle = self._bundles / hashlib.sha256(identity.encode()).hexdigest()[:32]
                 if not bundle.is_dir():
                     schema_file = Path(folder) / "schema.json"
                     schema_file.write_text(schema.model_dump_json(by_alias=True))
-                    expected = ["--format", one.server.spec.format] if one.server.spec.format else []
                     known = ["--schema", str(schema_file), "--uri", fetched["uri"], "--sha256", fetched["sha256"]]
-                    self._importer("convert", fetched["path"], "--output", str(bundle), *known, *expected)
+                    self._importer("convert", fetched["path"], "--output", str(bundle), *known, *options)
             self._imported[kind] = bundle
         return self._imported[kind]
+
+    def _fetch_options(self, one: Resolved, folder: Path) -> list[str]:
+        spec = one.server.spec
+        options = ["--sha256", spec.sha256] if spec.sha256 else []
+        if spec.model_credentials is None:
+            return options
+        if one.model_credentials is None:
+            self._report(
+                f"{one.server}: Secret {spec.model_credentials.name} of spec.modelCredentials is in none of the files;"
+                " this machine's own credentials are used: AWS_ACCESS_KEY_ID and so on, HF_TOKEN, gcloud's, .netrc"
+            )
+            return options
+        secret = folder / spec.model_credentials.name
+        secret.mkdir()
+        for name in one.model_credentials.keys() & set(MODEL_CREDENTIALS):
+            (secret / name).write_text(one.model_credentials[name])
+        return [*options, "--credentials", str(secret)]
 
     def _importer(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "policy_server.importers", *arguments]
@@ -187,6 +209,7 @@ class LocalServer:
             "--host": endpoint.host,
             "--port": endpoint.port,
             "--metrics-port": endpoint.metrics_port,
+            "--processes": endpoint.processes,
             "--drain-seconds": 0,  # nobody else would take its clients
             "--parent": os.getpid(),
         }

@@ -29,6 +29,8 @@ class Resolved:
     url_path: str
     api_keys: tuple[str, ...] = field(repr=False)
     """The accepted keys; there are none where `auth: none` is said."""
+    model_credentials: Mapping[str, str] | None = field(default=None, repr=False)
+    """By their names; None: those of this machine."""
 
 
 @dataclass
@@ -81,14 +83,19 @@ class Manifests:
             raise self._invalid(server, [problem], " ")
         return tuple(keys.values())
 
+    def model_credentials(self, server: PolicyServer) -> dict[str, str] | None:
+        """What the Secret of spec.modelCredentials in these files holds; None where there is none."""
+        named = server.spec.model_credentials
+        return self.secrets.get((server.metadata.namespace, named.name)) if named else None
+
     def resolve(self) -> list[Resolved]:
         """Every PolicyServer with all that it refers to; InvalidManifestsError tells of all that is missing at once."""
         resolved: list[Resolved] = []
         problems: list[str] = []
         for server in self.servers.values():
             try:
-                path = self.url_path(server)
-                resolved.append(Resolved(server, self.schema(server), path, self.api_keys(server)))
+                path, keys = self.url_path(server), self.api_keys(server)
+                resolved.append(Resolved(server, self.schema(server), path, keys, self.model_credentials(server)))
             except InvalidManifestsError as error:
                 problems += error.problems
         problems += _shared_paths(resolved)

@@ -63,6 +63,12 @@ SERVER_NAME = TextRule(
     " because the Service is called so",
 )
 
+VOLUME_URI = TextRule(
+    "^pvc:($|[^/]|/$|/[^/]|//$|//[^a-z0-9]|//[^/]*[^-a-z0-9./]|//[^/]*[-.](/|$)|//[^/]{254})",
+    "names no claim: write pvc://CLAIM/PATH",
+    forbidden=True,
+)
+
 URL_PATH = TextRule(
     "^/*[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/*$",
     "must be segments of letters, digits, '-', '.', '_' and '~' with one slash between them, such as api/v1",

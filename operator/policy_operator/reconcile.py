@@ -11,7 +11,7 @@ from policy_operator.claims import Claim, UrlPaths
 from policy_operator.cluster import Cluster, Selection
 from policy_operator.cluster_errors import ClusterError, NotFound
 from policy_operator.desired import Desired, desired_objects
-from policy_operator.desired.configuration import digests_name, uri_key
+from policy_operator.desired.configuration import digests_name, key_of_model
 from policy_operator.desired.metadata import Object
 from policy_operator.desired.route import routed_path
 from policy_operator.errors import InvalidPolicyServerError
@@ -152,7 +152,7 @@ class Reconciler:
                 (one.get("data", {}) for one in children.own(kinds.CONFIG_MAP) if one["metadata"]["name"] == name), {}
             )
         in_use = {model_key(one["spec"]["template"]) for one in children.replica_sets()}
-        pins = pinned(known, pods, {uri_key(server.spec.model_uri), *filter(None, in_use)})
+        pins = pinned(known, pods, {key_of_model(server), *filter(None, in_use)})
         self._pins[key] = uid, pins
         return pins
 

@@ -92,3 +92,13 @@ def server_config(server: PolicyServer, resolved: ResolvedSchema, bundle: Path, 
         auth="none" if open_to_all else "apiKey",
         api_keys_directory=None if open_to_all else keys_directory,
     )
+
+
+def conversion_options(server: PolicyServer) -> list[str]:
+    """What a PolicyServer says of its model, as options of the command that converts it."""
+    spec = server.spec
+    return [
+        *([f"--format={spec.format}"] if spec.format else []),
+        *([f"--model-output={spec.model_output}"] if spec.model_output else []),
+        *(["--trust"] if spec.trust else []),
+    ]

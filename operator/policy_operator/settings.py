@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from policy_server.config import Framework, ModelFormat
+
 FIELD_MANAGER = "policyserver-operator"
 LEASE_NAME = "policyserver-operator"
 
@@ -12,8 +14,10 @@ class Settings:
 
     server_image: str = "policyserver/server:latest"
     """Serves, fetches, and converts what needs no framework."""
-    importer_image: str = "policyserver/importer:latest"
-    """Converts what needs a framework."""
+    importer_image: str = "policyserver/importer-{framework}:latest"
+    """Converts what needs a framework; `{framework}` stands for tensorflow, torch or rllib."""
+    allow_private_model_addresses: bool = False
+    """Whether models may come from addresses of the cluster and of the networks beside it."""
     namespace: str | None = None
     """The one namespace that is served; None: all of them."""
     operator_namespace: str = "default"
@@ -28,3 +32,13 @@ class Settings:
     """How many PolicyServers are reconciled at a time."""
     resync_seconds: float = 600.0
     """How often every PolicyServer is looked at, whatever was or wasn't seen to change."""
+
+    def converting_image(self, model_format: ModelFormat | None) -> str:
+        """Returns the image that converts a format: the server's where no framework is needed.
+
+        Where no format is said, it is TensorFlow's: it also converts what needs none, and names the format of the rest.
+        """
+        framework = Framework.TENSORFLOW if model_format is None else model_format.framework
+        if framework is None:
+            return self.server_image
+        return self.importer_image.replace("{framework}", framework.lower())

@@ -109,6 +109,9 @@ MODULES = (
         ),
         ldflags=_kubernetes_version_flags(),
     ),
+    # Where models come from: S3 with signatures that are checked, and Google's storage.
+    Module("versitygw", "github.com/versity/versitygw", "v1.8.0", ("cmd/versitygw",)),
+    Module("fake-gcs-server", "github.com/fsouza/fake-gcs-server", "v1.56.1", ("",)),
     Module(
         "containerd",
         _CONTAINERD,
@@ -175,6 +178,9 @@ MODULES = (
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 """What integration tests need."""
 
+OBJECT_STORES = ("versitygw", "fake-gcs-server")
+"""What integration tests fetch models from."""
+
 CNI_PLUGINS = ("bridge", "loopback", "host-local", "portmap")
 
 NODE = (
@@ -193,4 +199,4 @@ NODE = (
 )
 """What a node with pods, DNS and ingress needs."""
 
-ALL = (*NODE, "helm")
+ALL = (*NODE, *OBJECT_STORES, "helm")

@@ -15,7 +15,7 @@ class Desired:
     """What of the desired objects depends on the cluster; without one, as for `render`, the defaults hold."""
 
     pins: Mapping[str, str] = field(default_factory=dict)
-    """The digests that models must have, by `configuration.uri_key` of their URIs."""
+    """The digests that models must have, by `configuration.key_of_model`."""
     routed: bool = True
     """Whether the url path is this PolicyServer's; another one may have it."""
     monitored: bool = True

@@ -41,6 +41,12 @@ def digests(server: PolicyServer, pins: Mapping[str, str]) -> Object:
     return child(CONFIG_MAP, server, digests_name(server.metadata.name)) | {"data": dict(pins)}
 
 
+def key_of_model(server: PolicyServer) -> str:
+    """What stands for a model: for its URI, which stays with one digest, or for the URI and the digest asked for."""
+    uri, digest = server.spec.model_uri, server.spec.sha256
+    return uri_key(uri if digest is None else f"{uri} {digest}")
+
+
 def uri_key(uri: str) -> str:
     """What stands for a URI where a file name is needed."""
     return hashlib.sha256(uri.encode()).hexdigest()[:32]

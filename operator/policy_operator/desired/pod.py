@@ -3,6 +3,9 @@
 from policy_operator.api import PolicyServer
 from policy_operator.desired import configuration
 from policy_operator.desired.metadata import Object, labels
+from policy_operator.desired.sources import fetch_mounts, fetch_options, fetch_volumes
+from policy_operator.resources import Resources
+from policy_operator.server_config import conversion_options
 from policy_operator.settings import Settings
 
 API_PORT = 8000
@@ -12,7 +15,6 @@ MODEL_KEY = "policyserver.io/model"
 
 _USER = 65532
 _RESULT = "/dev/termination-log"
-_PINS = "/etc/policyserver/digests"
 _CONFIG = "/etc/policyserver/config"
 _FETCHED = "/fetched"
 _REQUESTS = {"cpu": "100m", "memory": "128Mi"}
@@ -20,11 +22,10 @@ _REQUESTS = {"cpu": "100m", "memory": "128Mi"}
 
 def pod_template(server: PolicyServer, config_name: str, settings: Settings) -> Object:
     """The template of the pods, which meets the restricted Pod Security standard."""
-    uri = server.spec.model_uri
     return {
         "metadata": {
             "labels": labels(server.metadata.name),
-            "annotations": {MODEL_KEY: configuration.uri_key(uri)},
+            "annotations": {MODEL_KEY: configuration.key_of_model(server)},
         },
         "spec": {
             "serviceAccountName": server.metadata.name,
@@ -38,35 +39,33 @@ def pod_template(server: PolicyServer, config_name: str, settings: Settings) -> 
                 "fsGroup": _USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "initContainers": [_fetch(uri, settings), _convert(server, settings)],
+            "initContainers": [_fetch(server, settings), _convert(server, settings)],
             "containers": [_server(server, settings)],
             "volumes": _volumes(server, config_name),
         },
     }
 
 
-def _fetch(uri: str, settings: Settings) -> Object:
+def _fetch(server: PolicyServer, settings: Settings) -> Object:
     return _container(
         "fetch",
         settings.server_image,
         # Kubernetes would put a variable's value where $(NAME) stands.
-        ["policy_server.importers", "fetch", uri.replace("$(", "$$("), f"--output={_FETCHED}"],
-        [f"--result={_RESULT}", f"--pins={_PINS}"],
+        ["policy_server.importers", "fetch", server.spec.model_uri.replace("$(", "$$("), f"--output={_FETCHED}"],
+        [f"--result={_RESULT}", *fetch_options(server, settings)],
         writable={"fetched": _FETCHED},
-        readable={"digests": _PINS},
+        readable=fetch_mounts(server),
         memory_limit="512Mi",
     )
 
 
 def _convert(server: PolicyServer, settings: Settings) -> Object:
     """Runs what reads model files, which may be hostile: it has no credentials, and nothing else of the pod's."""
-    given = server.spec.format
-    config = f"{_CONFIG}/{configuration.CONFIG_FILE}"
     return _container(
         "convert",
-        settings.importer_image if given is None or given.needs_framework else settings.server_image,
+        settings.converting_image(server.spec.format),
         ["policy_server.importers", "convert", f"{_FETCHED}/model", f"--output={configuration.BUNDLE}"],
-        [f"--config={config}", *([f"--format={given}"] if given else [])],
+        [f"--config={_CONFIG}/{configuration.CONFIG_FILE}", *conversion_options(server)],
         writable={"bundle": str(configuration.BUNDLE.parent)},
         readable={"fetched": _FETCHED, "config": _CONFIG},
         memory_limit="2Gi",
@@ -84,6 +83,7 @@ def _server(server: PolicyServer, settings: Settings) -> Object:
         readable={"bundle": str(configuration.BUNDLE.parent), "config": _CONFIG, **keys},
     )
     return container | {
+        "resources": _resources(server),
         "ports": [
             {"name": "http", "containerPort": API_PORT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
@@ -94,6 +94,14 @@ def _server(server: PolicyServer, settings: Settings) -> Object:
         # Routers learn of a pod's end after the pod does: it serves on until they have.
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
     }
+
+
+def _resources(server: PolicyServer) -> Object:
+    given = server.spec.resources or Resources()
+    limits, requests = (amounts.written() if amounts else {} for amounts in (given.limits, given.requests))
+    # A request above its limit is refused, and where there is a limit alone, Kubernetes takes it for the request.
+    defaults = {name: amount for name, amount in _REQUESTS.items() if name not in limits}
+    return {"requests": defaults | requests} | ({"limits": limits} if limits else {})
 
 
 def _container(
@@ -144,11 +152,7 @@ def _volumes(server: PolicyServer, config_name: str) -> list[Object]:
         {"name": "fetched", "emptyDir": {"sizeLimit": "2Gi"}},
         {"name": "bundle", "emptyDir": {"sizeLimit": "2Gi"}},
         {"name": "config", "configMap": {"name": config_name}},
-        # Optional: the first pod starts before there is anything to pin.
-        {
-            "name": "digests",
-            "configMap": {"name": configuration.digests_name(server.metadata.name), "optional": True},
-        },
+        *fetch_volumes(server, configuration.digests_name(server.metadata.name)),
     ]
     if server.spec.api_key_secret is not None:
         # Optional: without the Secret the server itself says what is missing, instead of a pod that never starts.

@@ -13,9 +13,14 @@ def regular_files(folder: Path) -> list[tuple[str, Path]]:
 
     Raises:
         ImportFailed: there is a link or a special file: what it leads to isn't part of the folder.
+        OSError: there is a folder that can't be read.
     """
+
+    def fail(error: OSError) -> None:
+        raise error  # what can't be read must not be left out in silence
+
     found: list[tuple[str, Path]] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=fail):
         for name in folders + files:
             path = Path(parent, name)
             mode = path.lstat().st_mode

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -14,14 +15,16 @@ from urllib.parse import unquote_to_bytes
 
 from policy_server.errors import ImportFailed
 from policy_server.importers.digest import bytes_of, regular_files, sha256_of
+from policy_server.importers.file_systems import Access
 from policy_server.importers.limits import Budget, ignore
 from policy_server.importers.remote import download
-from policy_server.importers.uri import local_path, redacted, scheme
+from policy_server.importers.uri import local_path, path_in_volume, redacted, scheme
 
 FETCHED_NAME = "model"
 """What was fetched lies under this name, whatever the URI calls it, so that the next step needn't be told."""
 DEFAULT_MAX_BYTES = 1024**3
 DEFAULT_TIMEOUT = 600.0
+ANYTHING = Access()
 _CHUNK = 1024 * 1024
 
 
@@ -45,18 +48,23 @@ def fetch(
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
     timeout: float = DEFAULT_TIMEOUT,
+    sha256: str | None = None,
     pinned: str | None = None,
+    access: Access = ANYTHING,
     progress: Callable[[int], object] = ignore,
     pause: Callable[[float], object] = time.sleep,
 ) -> Fetched:
     """Fetches into `directory / "model"`, replacing what an earlier fetch left there; on failure nothing changes.
 
     Args:
-        uri: a path, `file:`, `http:`, `https:`, `data:` or any URI that fsspec opens; it may name a folder of files.
+        uri: a path, `file:`, `pvc:`, `http:`, `https:`, `data:`, `s3:`, `gs:`, `hf:` or any URI that fsspec opens; it
+            may name a folder of files.
         directory: made if it isn't there.
         max_bytes: the most that may be fetched.
         timeout: seconds for everything, all tries together.
-        pinned: refuses what has any other digest.
+        sha256: the digest that is asked for; any other is refused.
+        pinned: the digest that was first served from the URI; any other is refused, unless `sha256` asks for it.
+        access: the credentials, where may be connected to, and where the volumes are.
         progress: is told the size in bytes of each piece; a negative number takes a failed try back.
         pause: waits that many seconds between two tries.
 
@@ -72,12 +80,17 @@ def fetch(
         raise ImportFailed(f"can't write into {directory}: {error.strerror}") from None
     try:
         arrived = staging / FETCHED_NAME
-        _bring(uri, arrived, budget, pause)
+        _bring(uri, arrived, budget, access, pause)
         fetched = Fetched(redacted(uri), arrived, sha256_of(arrived), bytes_of(arrived))
-        if pinned is not None and fetched.sha256 != pinned:
+        if sha256 is not None and fetched.sha256 != sha256:
+            raise ImportFailed(
+                f"{fetched.uri} gives content of the sha256 {fetched.sha256}, not of {sha256} as was asked for: correct"
+                " the URI or the digest"
+            )
+        if sha256 is None and pinned is not None and fetched.sha256 != pinned:
             raise ImportFailed(
                 f"{fetched.uri} gives other content than was first served from it (sha256 {fetched.sha256}, then"
-                f" {pinned}): give the new model a URI of its own"
+                f" {pinned}): give the new model a URI of its own, or its digest beside the URI"
             )
         target = directory / FETCHED_NAME
         if target.is_symlink() or target.exists():
@@ -91,11 +104,14 @@ def fetch(
             directory.rmdir()
 
 
-def _bring(uri: str, target: Path, budget: Budget, pause: Callable[[float], object]) -> None:
-    path = local_path(uri)
+def _bring(uri: str, target: Path, budget: Budget, access: Access, pause: Callable[[float], object]) -> None:
+    path = path_in_volume(uri, access.volumes) if scheme(uri) == "pvc" else local_path(uri)
     if path is not None:
         try:
             _copy(path, target, budget)
+        except PermissionError as error:
+            reason = f"user {os.getuid()} may not read {error.filename}"
+            raise ImportFailed(f"can't read {redacted(uri)}: {reason}: let everyone read it") from None
         except OSError as error:
             raise ImportFailed(f"can't read {redacted(uri)}: {error.strerror} ({error.filename})") from None
     elif scheme(uri) == "data":
@@ -103,7 +119,7 @@ def _bring(uri: str, target: Path, budget: Budget, pause: Callable[[float], obje
         budget.take(len(data))
         target.write_bytes(data)
     else:
-        download(target, budget, pause)
+        download(target, budget, access, pause)
 
 
 def _copy(source: Path, target: Path, budget: Budget) -> None:

@@ -62,3 +62,25 @@ def local_path(uri: str) -> Path | None:
             raise ImportFailed(f"{redacted(uri)} names the host {host!r}: write file:///PATH or file:PATH")
         rest = slash + path
     return Path(unquote(rest))
+
+
+def path_in_volume(uri: str, volumes: Path | None) -> Path:
+    """Returns the path that `pvc://CLAIM/PATH` names, below the folder `volumes / CLAIM`.
+
+    Raises:
+        ImportFailed: there are no volumes here, the URI isn't such, or its path leads out of the volume.
+    """
+    if volumes is None:
+        raise ImportFailed(
+            f"{redacted(uri)} is on a volume of a Kubernetes cluster, which isn't here: name the file itself,"
+            " file:///PATH, or serve it in the cluster"
+        )
+    match = re.fullmatch(r"pvc://([a-z0-9][-a-z0-9.]*)(?:/(.*))?", uri)
+    if match is None:
+        raise ImportFailed(f"{redacted(uri)} names no claim: write pvc://CLAIM/PATH")
+    volume = (volumes / match[1]).resolve()
+    path = (volume / unquote(match[2] or "").lstrip("/")).resolve()
+    # Who writes to the volume may have put a link there, which would lead to what only this process may read.
+    if not path.is_relative_to(volume):
+        raise ImportFailed(f"{redacted(uri)} leads out of its volume: put the file itself there")
+    return path

@@ -14,6 +14,7 @@ from policy_operator.desired.metadata import selector
 from policy_operator.errors import InvalidPolicyServerError
 from policy_operator.server_config import resolve_schema
 from policy_operator.settings import Settings
+from policy_server.config import MODEL_CREDENTIALS
 
 Object = dict[str, Any]
 
@@ -88,6 +89,22 @@ def test_the_longest_name_gives_valid_names() -> None:
         assert len(one["metadata"]["name"]) <= 63
 
 
+def test_resources_are_the_serving_containers_alone() -> None:
+    given = containers(server(resources={"requests": {"cpu": 1}, "limits": {"cpu": 2, "memory": "1Gi"}}))
+    assert given["server"]["resources"] == {"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "1Gi"}}
+    for name in ("fetch", "convert"):
+        assert given[name]["resources"] == containers(server())[name]["resources"]
+
+
+def test_without_resources_something_small_is_asked_for() -> None:
+    assert containers(server())["server"]["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}}
+
+
+def test_a_limit_below_the_usual_request_is_not_contradicted_by_it() -> None:
+    given = containers(server(resources={"limits": {"memory": "64Mi"}}))["server"]["resources"]
+    assert given == {"requests": {"cpu": "100m"}, "limits": {"memory": "64Mi"}}
+
+
 def test_scaling_changes_no_pod() -> None:
     assert template(server(replicas=1)) == template(server(replicas=5))
 
@@ -132,11 +149,12 @@ def test_pods_meet_the_restricted_standard() -> None:
         assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
 
 
-def test_only_the_server_sees_the_keys() -> None:
-    with_keys = server(auth=None, apiKeySecret={"name": "mouse-keys"})
+def test_only_the_server_sees_the_keys_and_only_fetch_the_credentials() -> None:
+    secrets: Object = {"apiKeySecret": {"name": "mouse-keys"}, "modelCredentials": {"name": "mouse-s3"}}
+    with_keys = server(auth=None, **secrets)
     mounts = {name: {one["name"] for one in found["volumeMounts"]} for name, found in containers(with_keys).items()}
     assert mounts == {
-        "fetch": {"tmp", "fetched", "digests"},
+        "fetch": {"tmp", "fetched", "digests", "credentials"},
         "convert": {"tmp", "fetched", "bundle", "config"},
         "server": {"tmp", "bundle", "config", "keys"},
     }
@@ -149,6 +167,52 @@ def test_every_mount_has_its_volume() -> None:
     assert mounted == volumes
 
 
+def mounts(server: PolicyServer, container: str) -> dict[str, Object]:
+    return {one["name"]: one for one in containers(server)[container]["volumeMounts"]}
+
+
+def test_only_known_keys_of_a_secret_get_into_the_pod() -> None:
+    volumes = {one["name"]: one for one in template(server(modelCredentials={"name": "mouse-s3"}))["spec"]["volumes"]}
+    secret = volumes["credentials"]["secret"]
+    assert (secret["secretName"], secret["optional"]) == ("mouse-s3", True)
+    assert {one["key"] for one in secret["items"]} == set(MODEL_CREDENTIALS)
+    environment = [
+        one for found in containers(server(modelCredentials={"name": "mouse-s3"})).values() for one in found["env"]
+    ]
+    assert {one["name"] for one in environment} == {"HOME"}
+
+
+@pytest.mark.parametrize(
+    "uri", ["file:///etc/policyserver/credentials/mouse-s3/HF_TOKEN", "pvc://trained/x", "data:,x"]
+)
+def test_credentials_are_not_there_where_nobody_asks_for_them(uri: str) -> None:
+    made = server(modelUri=uri, modelCredentials={"name": "mouse-s3"})
+    assert "credentials" not in {one["name"] for one in template(made)["spec"]["volumes"]}
+    assert "credentials" not in mounts(made, "fetch")
+
+
+def test_a_claim_is_read_by_fetch_alone() -> None:
+    made = server(modelUri="pvc://trained/mouse.zip")
+    (volume,) = [one for one in template(made)["spec"]["volumes"] if one["name"] == "claim"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "trained", "readOnly": True}
+    assert mounts(made, "fetch")["claim"] == {"name": "claim", "mountPath": "/volumes/trained", "readOnly": True}
+    assert all("claim" not in mounts(made, other) for other in ("convert", "server"))
+
+
+@pytest.mark.parametrize(("allowed", "option"), [(False, "--addresses=public"), (True, "--addresses=private")])
+def test_private_addresses_are_for_the_operators_settings_to_allow(allowed: bool, option: str) -> None:
+    spec = template(server(), allow_private_model_addresses=allowed)["spec"]
+    assert option in spec["initContainers"][0]["args"]
+
+
+def test_a_digest_that_is_asked_for_stands_above_the_one_that_was_first_served() -> None:
+    made = server(sha256="a" * 64)
+    assert f"--sha256={'a' * 64}" in containers(made)["fetch"]["args"]
+    assert not [one for one in containers(made)["fetch"]["args"] if one.startswith("--pins")]
+    keys = [template(one)["metadata"]["annotations"]["policyserver.io/model"] for one in (made, server())]
+    assert keys[0] != keys[1]
+
+
 def test_a_uri_is_taken_literally() -> None:
     fetch = containers(server(modelUri="https://models.example/$(HOME).zip"))["fetch"]
     assert fetch["args"][1] == "https://models.example/$$(HOME).zip"  # Kubernetes makes one $ of two
@@ -156,7 +220,16 @@ def test_a_uri_is_taken_literally() -> None:
 
 @pytest.mark.parametrize(
     ("model_format", "image"),
-    [(None, "importer"), ("SavedModel", "importer"), ("ONNX", "server"), ("Bundle", "server")],
+    [
+        (None, "importer-tensorflow"),
+        ("SavedModel", "importer-tensorflow"),
+        ("Keras", "importer-tensorflow"),
+        ("StableBaselines3", "importer-torch"),
+        ("TorchScript", "importer-torch"),
+        ("RLlib", "importer-rllib"),
+        ("ONNX", "server"),
+        ("Bundle", "server"),
+    ],
 )
 def test_what_needs_no_framework_needs_no_large_image(model_format: str | None, image: str) -> None:
     found = containers(server(format=model_format))
@@ -174,7 +247,13 @@ def test_the_converter_and_the_server_are_told_what_they_understand() -> None:
             text=True,
             check=True,
         ).stdout
-        for argument in containers(server(format="ONNX"))[name]["args"]:
+        credentials: Object = {"modelCredentials": {"name": "mouse-s3"}}
+        asked = [
+            server(format="ONNX", **credentials),
+            server(modelUri="pvc://trained/mouse.zip"),
+            server(sha256="a" * 64),
+        ]
+        for argument in (one for made in asked for one in containers(made)[name]["args"]):
             if argument.startswith("--"):
                 assert argument.partition("=")[0] in help_text
 
@@ -205,3 +284,15 @@ def test_an_invalid_schema_text_is_an_error_with_its_line() -> None:
     broken = server(schema=None, schemaText="observations: {row: {type: flaot}}\nparameters: {discrete: true}\n")
     with pytest.raises(InvalidPolicyServerError, match=r"line 1: observations\.row\.type"):
         objects(broken)
+
+
+def test_what_is_said_of_the_model_reaches_what_converts_it() -> None:
+    arguments = containers(server(format="Keras", modelOutput="QValues", trust=True))["convert"]["args"]
+    assert {"--format=Keras", "--model-output=QValues", "--trust"} <= set(arguments)
+    others = containers(server())["convert"]["args"]
+    assert not any(one.startswith(("--format", "--model-output", "--trust")) for one in others)
+
+
+def test_trust_reaches_no_other_container() -> None:
+    found = containers(server(trust=True))
+    assert [name for name, one in found.items() if "--trust" in one["args"]] == ["convert"]

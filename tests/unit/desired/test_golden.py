@@ -20,7 +20,7 @@ from policy_operator.server_config import resolve_schema
 from policy_operator.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
-SETTINGS = Settings(server_image="policyserver/server:test", importer_image="policyserver/importer:test")
+SETTINGS = Settings(server_image="policyserver/server:test", importer_image="policyserver/importer-{framework}:test")
 URI = "https://models.example/mouse.zip"
 SCHEMA_TEXT = """
 observations:
@@ -47,6 +47,25 @@ CASES: dict[str, tuple[dict[str, Any], Desired]] = {
             "auth": "none",
             "urlPath": "api/v1",
             "replicas": 2,
+        },
+        Desired(),
+    ),
+    "s3-with-digest": (
+        {
+            "modelUri": "s3://models/mouse.zip",
+            "sha256": "b" * 64,
+            "modelCredentials": {"name": "mouse-s3"},
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "auth": "none",
+        },
+        Desired(),
+    ),
+    "volume": (
+        {
+            "modelUri": "pvc://trained/mouse.zip",
+            "modelCredentials": {"name": "not-needed"},
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "auth": "none",
         },
         Desired(),
     ),

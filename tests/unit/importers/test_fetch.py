@@ -12,6 +12,9 @@ import pytest
 from policy_server.errors import ImportFailed
 from policy_server.importers.digest import sha256_of
 from policy_server.importers.fetch import fetch
+from policy_server.importers.file_systems import Access
+from policy_server.importers.limits import Budget
+from policy_server.importers.progress import Lines
 
 CONTENT = b"a model, more or less " * 1000
 
@@ -222,6 +225,70 @@ def test_local_bytes_are_bounded_too(tmp_path: Path, refused: Callable[..., str]
 @pytest.mark.parametrize("uri", ["nothing.zip", "file:nothing.zip", "nosuch://a/b", "zip://a::http://b/c.zip"])
 def test_what_cannot_be_fetched_is_named(uri: str, refused: Callable[..., str]) -> None:
     assert uri.partition("://")[0] in refused(uri)
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, refused: Callable[..., str]) -> None:
+    source = tmp_path / "saved"
+    (source / "variables").mkdir(parents=True)
+    (source / "saved_model.pb").write_bytes(b"graph")
+    (source / "variables").chmod(0)
+    if os.access(source / "variables", os.R_OK):
+        pytest.skip("this user may read everything")
+    assert f"user {os.getuid()} may not read {source / 'variables'}" in refused(str(source))
+
+
+def test_the_digest_that_is_asked_for_stands_above_the_one_that_was_first_served(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"second").hexdigest()
+    fetched = fetch("data:,second", tmp_path / "out", sha256=digest, pinned="f" * 64)
+    assert fetched.sha256 == digest
+
+
+def test_another_digest_than_the_one_that_is_asked_for_is_refused(refused: Callable[..., str]) -> None:
+    message = refused("data:,second", sha256="f" * 64)
+    assert hashlib.sha256(b"second").hexdigest() in message
+    assert "f" * 64 in message
+
+
+def test_a_volume_is_read_where_it_is_mounted(tmp_path: Path) -> None:
+    volume = tmp_path / "volumes" / "trained"
+    (volume / "mouse and cheese").mkdir(parents=True)
+    (volume / "mouse and cheese" / "model.zip").write_bytes(CONTENT)
+    access = Access(volumes=volume.parent)
+    for uri in ("pvc://trained/mouse%20and%20cheese/model.zip", "pvc://trained//mouse and cheese/model.zip"):
+        assert fetch(uri, tmp_path / "out", access=access).path.read_bytes() == CONTENT
+    assert fetch("pvc://trained", tmp_path / "out", access=access).path.is_dir()
+
+
+@pytest.mark.parametrize("path", ["link", "folder/link", "../secret", "%2e%2e/secret", "folder/../../secret"])
+def test_nothing_outside_of_a_volume_is_read(tmp_path: Path, refused: Callable[..., str], path: str) -> None:
+    volume = tmp_path / "volumes" / "trained"
+    (volume / "folder").mkdir(parents=True)
+    (tmp_path / "volumes" / "secret").write_text("s3cret")
+    (volume / "link").symlink_to("../secret")
+    (volume / "folder" / "link").symlink_to("/etc/passwd")
+    assert "leads out of its volume" in refused(f"pvc://trained/{path}", access=Access(volumes=volume.parent))
+
+
+def test_a_volume_needs_a_cluster(refused: Callable[..., str]) -> None:
+    assert "on a volume of a Kubernetes cluster" in refused("pvc://trained/model.zip")
+
+
+def test_a_server_is_asked_no_longer_than_there_is_time(tmp_path: Path) -> None:
+    """Also where a library would wait for ever: it goes on in a thread that nobody waits for."""
+    go_on = threading.Event()
+    budget = Budget("s3://models/mouse.zip", 1, 0.2)
+    with pytest.raises(ImportFailed, match=r"took more than 0\.2 s"):
+        budget.bounded(go_on.wait)
+    go_on.set()
+
+
+def test_a_log_gets_a_line_now_and_then() -> None:
+    said: list[str] = []
+    time = iter([0.0, 1.0, 11.0, 11.0, 12.0])
+    lines = Lines(said.append, lambda: next(time))
+    for count in (1000, 500, -500):
+        lines.add(count)
+    assert said == ["fetching: 1,500 bytes so far"]
 
 
 def test_a_failed_fetch_keeps_what_was_fetched_before(tmp_path: Path) -> None:

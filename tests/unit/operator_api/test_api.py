@@ -94,8 +94,21 @@ def test_any_uri_with_a_scheme_is_a_model_uri(document: Make, uri: str) -> None:
 def test_a_missing_field_is_named_with_what_it_is_for(document: Make) -> None:
     assert problems(document(modelUri=None)) == [
         "spec.modelUri: is missing. Where the trained model is, as a URI with its scheme:"
-        " `https://models.example/mouse/saved_model.zip`, or `file:///models/mouse` for what is on the node or laptop."
+        " `https://models.example/mouse.zip`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, `hf://OWNER/REPOSITORY/PATH`,"
+        " `pvc://CLAIM/PATH` (a volume of the namespace), or `file:///models/mouse` (on the laptop, or in the image)."
     ]
+
+
+@pytest.mark.parametrize("uri", ["pvc:a", "pvc:/a/b", "pvc:///b", "pvc://A/b", "pvc://a_b/c", "pvc://a-/b", "pvc://.."])
+def test_a_volume_uri_names_a_claim(document: Make, uri: str) -> None:
+    assert problems(document(modelUri=uri)) == ["spec.modelUri: names no claim: write pvc://CLAIM/PATH"]
+
+
+@pytest.mark.parametrize("digest", ["a" * 63, "A" * 64, "g" * 64])
+def test_a_digest_is_64_digits(document: Make, digest: str) -> None:
+    (problem,) = problems(document(sha256=digest))
+    assert problem.startswith("spec.sha256: must match pattern")
+    assert "`sha256sum`" in problem
 
 
 def test_a_path_without_a_scheme_is_no_model_uri(document: Make) -> None:
@@ -143,6 +156,14 @@ def test_exactly_one_of_the_forms_is_given(document: Make, spec: dict[str, Any],
         ({"replicas": True}, "spec.replicas: must be a valid integer"),
         ({"apiKeySecret": "sesame"}, "spec.apiKeySecret: write a mapping with name"),
         (
+            {"resources": {"limits": {"cpu": "two"}}},
+            'spec.resources.limits.cpu: write a quantity, such as 2, "500m" or "256Mi"',
+        ),
+        (
+            {"resources": {"limits": {"gpu": 1}}},
+            "spec.resources.limits.gpu: unknown field; did you mean cpu? There are cpu, memory",
+        ),
+        (
             {"schema": {"observations": [{"name": "a", "type": "int", "minItems": 1}]}},
             "spec.schema.observations[0]: observation 'a' is of type int: minItems and maxItems are for lists;"
             " remove them or make it a List[int]",
@@ -181,8 +202,8 @@ def test_exactly_one_of_the_forms_is_given(document: Make, spec: dict[str, Any],
         ),
         (
             {"replica": 2},
-            "spec.replica: unknown field; did you mean replicas? There are modelUri, format, schema, schemaText,"
-            " schemaFrom, apiKeySecret, auth, replicas, urlPath",
+            "spec.replica: unknown field; did you mean replicas? There are modelUri, sha256, modelCredentials, format,"
+            " trust, modelOutput, schema, schemaText, schemaFrom, apiKeySecret, auth, replicas, resources, urlPath",
         ),
         (
             {"schema": {"observations": {"mouse_row": {"type": "float"}}}},
