@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXAMPLE := manifests/examples/cartpole.yaml
-# Real ones, for the tests of the operator.
+# Real ones, for the tests of the operator and of where models come from.
 API_SERVER := etcd kube-apiserver kube-controller-manager kubectl
+OBJECT_STORES := versitygw fake-gcs-server
 # Tests that need more than this machine's Python say so when they are skipped.
 TESTS ?= tests/unit tests/integration
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check lint types layers format generate verify lock bench clean
+.PHONY: help demo test unit check lint types layers format generate verify lock frameworks bench clean
 .PHONY: images image-sizes cluster-programs cluster-up cluster-down demo-cluster e2e
 
 help: ## Show this list.
@@ -29,16 +30,19 @@ $(VENV)/.local: requirements/local.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing what developing needs into $(VENV) (a minute or two: TensorFlow among it) ..."
-	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.local
 
 demo: $(VENV)/.local ## Serve the sample policy on this machine and send it a first request; Ctrl-C ends it.
 	@$(BIN)/policyserver up $(EXAMPLE) --send-sample $(DEMO_OPTIONS)
 
-test: $(VENV)/.dev ## Run all tests; builds an API server for them first, where there is Go and none is named.
+# Both are kept in the user's cache; what can't be had here, tests are skipped for, and say so.
+test: $(VENV)/.dev ## Run all tests; first gets PyTorch for them (3 GB), and builds an API server where there is Go.
 	@if [ -n "$$KUBECONFIG$$KUBEBUILDER_ASSETS" ] || ! command -v go > /dev/null; then :; \
-	else echo "Building an API server (ten minutes the first time) ..." && $(BIN)/python -m tests.cluster build $(API_SERVER); fi
+	else echo "Building an API server and object stores (a quarter of an hour the first time) ..." \
+	  && $(BIN)/python -m tests.cluster build $(API_SERVER) $(OBJECT_STORES); fi
+	-@$(BIN)/python -m tests.frameworks
 	$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
 unit: $(VENV)/.dev ## Run the tests that take seconds.
@@ -88,13 +92,22 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # All agree with dev.txt, so that what is tested is what is shipped.
 .PHONY: locked
 locked:
-	@$(COMPILE) --extra operator --extra server --extra importers --group dev -o $(INTO)/requirements/dev.txt
+	@$(COMPILE) --excludes requirements/left-out.txt --extra operator --extra server --extra sources --extra tensorflow \
+	  --group dev -o $(INTO)/requirements/dev.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator --extra server --group build -o $(INTO)/requirements/local.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --group build -o $(INTO)/requirements/build.txt
 	@$(COMPILE) --excludes tests/integration/protocols/left-out.txt --group clients -o $(INTO)/requirements/clients.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator -o $(INTO)/requirements/operator.txt
-	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server -o $(INTO)/requirements/server.txt
-	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server --extra importers -o $(INTO)/requirements/importers.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --excludes requirements/left-out.txt --extra server --extra sources \
+	  -o $(INTO)/requirements/server.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server --extra tensorflow -o $(INTO)/requirements/tensorflow.txt
+	@$(COMPILE) -c $(INTO)/requirements/server.txt --excludes requirements/left-out.txt --extra server \
+	  --extra stable-baselines3 --extra rllib -o $(INTO)/requirements/rllib.txt
+	@$(COMPILE) -c $(INTO)/requirements/rllib.txt --excludes requirements/left-out.txt --extra server \
+	  --extra stable-baselines3 -o $(INTO)/requirements/torch.txt
+
+frameworks: $(VENV)/.dev ## Install PyTorch, Stable-Baselines3 and RLlib for the tests (3 GB to fetch), as they do.
+	@$(BIN)/python -m tests.frameworks
 
 bench: $(VENV)/.dev ## Measure; each figure stands beside a peer's from the same run.
 	$(BIN)/python -m pytest tests/bench -s $(PYTEST_OPTIONS)
@@ -104,7 +117,7 @@ VERSION ?= dev
 export VERSION
 E2E = $(BIN)/python -m tests.e2e
 
-images: $(VENV)/.dev ## Build the three images, without Docker; see README.md for building them with it.
+images: $(VENV)/.dev ## Build three of the images, without Docker; see README.md for building them with it.
 	@$(E2E) images
 
 image-sizes: $(VENV)/.dev ## Print how large the images are.

@@ -115,8 +115,8 @@ class PolicyServerSpec(ConfigModel):
     Bundle (made by `policyserver import`) and ONNX, where it is said, need the server's image alone."""
     trust: bool = False
     """Whether the model may run code of its own while it is converted, once, in a process without network and
-    credentials that can write its own folder alone. Formats made of Python pickles (RLlib, StableBaselines3) and Keras
-    models with Lambda layers need it. Say true only where you trust whoever made the model."""
+    credentials that can write its own folder alone. Formats made of Python pickles (RLlib, StableBaselines3,
+    TorchExport) and Keras models with Lambda layers need it. Say true only where you trust whoever made the model."""
     model_output: ModelOutput | None = None
     """What the outputs of a model for one discrete action mean, where its format (ONNX, Keras, TorchScript,
     TorchExport, SavedModel) doesn't say: Logits (an action is drawn), Probabilities (as after a softmax; an action is

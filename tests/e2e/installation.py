@@ -19,7 +19,7 @@ MONITORS = Path(__file__).parent / "servicemonitors.yaml"
 CRDS = REPOSITORY / "crds"
 
 _DOCKERFILES = {"operator": ("Dockerfile.operator", "operator"), "server": ("Dockerfile.server", "server")}
-_DOCKERFILES["importer"] = ("Dockerfile.server", "importer")
+_DOCKERFILES["importer-tensorflow"] = ("Dockerfile.server", "importer-tensorflow")
 
 
 def build_images(target: Target, version: str) -> None:
@@ -50,6 +50,7 @@ def install(target: Target) -> None:
     for document in documents:
         if document["kind"] == "Deployment":
             _mark(document, target)
+            _allow_private_addresses(document)
     manifest = yaml.safe_dump_all(documents)
     kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=manifest)
     wait_until_ready(target)
@@ -70,3 +71,10 @@ def _mark(deployment: Object, target: Target) -> None:
     if target.cluster is not None:
         built = {f"tests/{part}": images.require_id(target.images[part]) for part in ("operator",)}
         deployment["spec"]["template"]["metadata"].setdefault("annotations", {}).update(built)
+
+
+def _allow_private_addresses(deployment: Object) -> None:
+    """Lets models come from the file server in the cluster; whether others are refused is tested without a cluster."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (variable,) = [one for one in container["env"] if one["name"] == "POLICYSERVER_ALLOW_PRIVATE_MODEL_ADDRESSES"]
+    variable["value"] = "true"

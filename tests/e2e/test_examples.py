@@ -71,7 +71,7 @@ def test_a_saved_model_is_converted_and_answers_as_on_a_laptop(
     (pod,) = space.pods("mouse")
     images = {one["name"]: one["image"] for one in (*pod["spec"]["initContainers"], *pod["spec"]["containers"])}
     wanted = space.target.images
-    assert images == {"fetch": wanted["server"], "convert": wanted["importer"], "server": wanted["server"]}
+    assert images == {"fetch": wanted["server"], "convert": wanted["importer-tensorflow"], "server": wanted["server"]}
 
     (tmp_path / "saved_model.zip").write_bytes(model)
     local = tmp_path / "mouse.yaml"

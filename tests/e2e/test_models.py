@@ -10,6 +10,7 @@ from tests.e2e.bundles import particular, preferring
 from tests.e2e.kubectl import Object
 from tests.e2e.space import OBSERVATION, Space
 from tests.e2e.test_examples import MOUSE, MOUSE_OBSERVATION
+from tests.integration.hostile.models import lambda_layer_in_keras
 from tests.serving import Up, request
 
 
@@ -52,6 +53,46 @@ def test_a_schema_that_contradicts_the_model_is_told_with_both_numbers(space: Sp
     message = "make 1 values, the model takes 3"
     space.wait_for(lambda: message in space.condition("contradicted", "ModelsLoaded").get("message", ""), message)
     assert space.condition("contradicted", "Ready")["status"] == "False"
+
+
+def test_code_in_a_model_runs_only_where_it_is_trusted_and_the_condition_says_so(space: Space, tmp_path: Path) -> None:
+    lambda_layer_in_keras(tmp_path / "hidden.keras", tmp_path / "canary")
+    space.serve("hidden", space.tools.serve("hidden.keras", (tmp_path / "hidden.keras").read_bytes()), format="Keras")
+    said = "layer 'hidden' (Lambda) runs code"
+    space.wait_for(lambda: said in space.condition("hidden", "ModelsLoaded").get("message", ""), said)
+    described = space.kubectl("describe", "policyserver", "hidden", f"--namespace={space.name}")
+    assert "say `trust: true`" in " ".join(described.split())
+
+
+def test_what_converts_models_has_given_up_its_rights_in_a_restricted_pod(space: Space, tmp_path: Path) -> None:
+    """Containers of a pod run under the same restrictions: what `convert` gives up is tried in the one that lives."""
+    space.serve("sandboxed", space.tools.serve("sandboxed.zip", preferring(0, tmp_path / "bundle")))
+    space.wait_until_ready("sandboxed")
+    (pod,) = space.pods("sandboxed")
+    name = pod["metadata"]["name"]
+    said = space.kubectl("exec", name, f"--namespace={space.name}", "--", "python", "-c", _RESTRICTED)
+    assert "writes only in /tmp/own (Landlock" in said
+    assert "no network and no other programs (seccomp)" in said
+    assert said.count("refused") == 3, said
+
+
+_RESTRICTED = """
+import pathlib, socket, subprocess
+from policy_server.importers.sandbox import restrict
+own = pathlib.Path("/tmp/own")
+own.mkdir()
+print(restrict(own, max_memory=2**30, max_file=2**20))
+(own / "file").write_text("allowed")
+for forbidden in (
+    lambda: pathlib.Path("/tmp/file").write_text(""),
+    lambda: socket.create_connection(("10.0.0.1", 80)),
+    lambda: subprocess.run(["true"]),
+):
+    try:
+        forbidden()
+    except OSError as error:
+        print("refused", error)
+"""
 
 
 def test_replicas_serve_one_model_even_when_the_uri_gives_another_each_time(space: Space, tmp_path: Path) -> None:

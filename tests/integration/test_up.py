@@ -11,6 +11,8 @@ import yaml
 
 from policy_server.bundle import Categorical
 from tests.bundles import write_linear_bundle
+from tests.e2e.bundles import zipped
+from tests.integration.sources.web import Asked, Said, WebServer
 from tests.serving import Up, request, run, wait_for
 
 SAMPLE = Path(__file__).parents[2] / "manifests" / "examples" / "cartpole.yaml"
@@ -166,6 +168,32 @@ def test_keys_come_from_the_secret_beside_it_and_rotate(file: Path, bundle: Path
         assert "one" not in up.output.split()
 
 
+def test_credentials_for_the_model_come_from_the_secret_beside_it_or_from_this_machine(
+    file: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = zipped(bundle)
+
+    def answer(asked: Asked) -> Said:
+        return Said(200, model) if asked.headers.get("authorization") == "Bearer cheese" else Said(401)
+
+    with WebServer(answer) as web:
+        values = {"HTTP_BEARER_TOKEN": "cheese", "HTTP_ORIGIN": web.url}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "models"}, "stringData": values}
+        server = manifest(bundle, modelUri=f"{web.url}/model.zip", modelCredentials={"name": "models"})
+        file.write_text(server + yaml.safe_dump(secret))
+        with Up(file, cache=tmp_path) as up:
+            assert request(f"{up.url}/predict/", {"a": 1, "b": 2, "c": 3}).status == 200
+            assert "cheese" not in up.output
+        file.write_text(server)
+        done = run("up", str(file), cache=tmp_path)
+        assert "HTTP 401" in done.stderr
+        assert "Secret models of spec.modelCredentials is in none of the files" in done.stderr
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        with Up(file, cache=tmp_path) as up:
+            assert request(f"{up.url}/predict/", {"a": 1, "b": 2, "c": 3}).status == 200
+
+
 def test_a_killed_server_is_started_again(file: Path, tmp_path: Path) -> None:
     with Up(file, cache=tmp_path) as up:
         children = Path(f"/proc/{up.process.pid}/task/{up.process.pid}/children")
@@ -208,6 +236,11 @@ WRONG: Mapping[str, tuple[dict[str, Any], str]] = {
     ),
     "continuous actions": ({"schema": {"discrete": False}}, "the model's actions are discrete"),
     "a misspelt field": ({"urlpath": "x"}, "did you mean urlPath?"),
+    "a model on a volume": (
+        {"modelUri": "pvc://trained/mouse.zip"},
+        "on a volume of a Kubernetes cluster, which isn't here: name the file itself",
+    ),
+    "another digest": ({"sha256": "a" * 64}, f"not of {'a' * 64} as was asked for"),
     "no such model": ({"modelUri": "file:///no/such/model"}, "/no/such/model"),
     "a key in plain text": ({"apiKey": "s3cret"}, "policyserver schema convert"),
     "a Secret that is not there": ({"auth": None, "apiKeySecret": {"name": "gone"}}, "add it (kind: Secret"),

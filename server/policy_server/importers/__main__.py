@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import signal
 import sys
 import tempfile
@@ -14,11 +15,16 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from policy_server.config import ModelFormat, Schema, ServerConfig, first_problem
+from policy_server.config import ModelFormat, ModelOutput, Schema, ServerConfig, first_problem
 from policy_server.errors import ImportFailed, PolicyServerError
 from policy_server.importers import convert as conversion
+from policy_server.importers import credentials
 from policy_server.importers import fetch as fetching
+from policy_server.importers.addresses import Addresses, Guard
 from policy_server.importers.detect import SUPPORTED
+from policy_server.importers.file_systems import Access
+from policy_server.importers.isolation import DEFAULT_MAX_MEMORY
+from policy_server.importers.progress import fetch_progress
 from policy_server.importers.uri import redacted, redacted_text
 
 _LONGEST_MESSAGE = 1500
@@ -39,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 with one line `error: …` on stderr."""
     signal.signal(signal.SIGTERM, _terminate)  # as process 1 of a container nothing else would end it
     verbose = "--verbose" in (sys.argv[1:] if arguments is None else arguments)
+    if not verbose:
+        logging.basicConfig(handlers=[logging.NullHandler()])  # libraries log what our one line says, and URLs too
     try:
         options = _parser().parse_args(arguments)
         print(json.dumps(options.run(options)))
@@ -56,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fetch(options: argparse.Namespace) -> dict[str, Any]:
     pinned = fetching.pinned_digest(options.uri, options.pins) if options.pins else None
-    fetched = _fetched(options, options.output, pinned)
+    fetched = _fetched(options, options.output, _access(options), options.sha256, pinned)
     if not sys.stderr.isatty():
         _say(f"fetched {fetched.bytes:,} bytes from {fetched.uri}")
     result = fetching.as_json(fetched)
@@ -72,19 +80,37 @@ def _convert(options: argparse.Namespace) -> dict[str, Any]:
 def _import(options: argparse.Namespace) -> dict[str, Any]:
     schema = _schema(options)  # a wrong schema file is found before anything is fetched
     with tempfile.TemporaryDirectory(prefix="policyserver-import-") as folder:
-        fetched = _fetched(options, Path(folder))
+        fetched = _fetched(options, Path(folder), fetching.ANYTHING)
         return _converted(options, fetched.path, fetched.uri, schema)
 
 
-def _fetched(options: argparse.Namespace, directory: Path, pinned: str | None = None) -> fetching.Fetched:
-    with _bar(desc="fetch", unit="B", unit_scale=True, unit_divisor=1024) as bar:
+def _access(options: argparse.Namespace) -> Access:
+    given = credentials.read(options.credentials) if options.credentials else None
+    if options.addresses is Addresses.ANY:
+        return Access(given, volumes=options.volumes)
+    guard = Guard(options.addresses)
+    guard.install()
+    # What the libraries would ask for credentials is an address that nobody may reach.
+    return Access(given or {}, guard, options.volumes)
+
+
+def _fetched(
+    options: argparse.Namespace,
+    directory: Path,
+    access: Access,
+    sha256: str | None = None,
+    pinned: str | None = None,
+) -> fetching.Fetched:
+    with fetch_progress(_say) as progress:
         return fetching.fetch(
             options.uri,
             directory,
             max_bytes=options.max_bytes,
             timeout=options.timeout,
+            sha256=sha256,
             pinned=pinned,
-            progress=bar.update,
+            access=access,
+            progress=progress,
         )
 
 
@@ -97,7 +123,10 @@ def _converted(options: argparse.Namespace, source: Path, uri: str | None, schem
             expected=ModelFormat(options.format) if options.format else None,
             uri=uri,
             sha256=options.sha256,
+            model_output=ModelOutput(options.model_output) if options.model_output else None,
+            trust=options.trust,
             max_bytes=options.max_bytes,
+            max_memory=options.max_memory,
             seconds=options.timeout,
             stage=_stages(bar),
             verbose=options.verbose,
@@ -148,11 +177,28 @@ def _parser() -> _Parser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     fetch = commands.add_parser("fetch", help="bring a URI into a folder, convert nothing")
-    fetch.add_argument("uri", metavar="URI", help="a path, file:, http(s):, data:, or any URI that fsspec opens")
+    fetch.add_argument(
+        "uri", metavar="URI", help="a path, file:, http(s):, data:, s3:, gs:, hf:, pvc:, or any URI that fsspec opens"
+    )
     fetch.add_argument("--output", type=Path, required=True, metavar="DIR", help="the result will be DIR/model")
     fetch.add_argument(
         "--pins", type=Path, metavar="DIR", help="refuse another digest than the one in DIR's file for the URI, if any"
     )
+    fetch.add_argument("--sha256", metavar="DIGEST", help="refuse any other digest, whatever --pins says")
+    fetch.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="DIR",
+        help="take credentials from DIR's files, as those of a mounted Secret",
+    )
+    fetch.add_argument(
+        "--addresses",
+        type=Addresses,
+        choices=list(Addresses),
+        default=Addresses.ANY,
+        help="connect to public addresses only, or to private ones too; then credentials come from --credentials alone",
+    )
+    fetch.add_argument("--volumes", type=Path, metavar="DIR", help="pvc://CLAIM/PATH is DIR/CLAIM/PATH")
     fetch.add_argument("--result", type=Path, metavar="FILE", help="write the line for standard output there, too")
     fetch.set_defaults(run=_fetch)
     convert = commands.add_parser("convert", help="make a bundle of a fetched file or folder; needs no network")
@@ -168,6 +214,23 @@ def _parser() -> _Parser:
         known.add_argument("--config", type=Path, metavar="FILE", help="a server's configuration, for its schema")
         known.add_argument("--schema", type=Path, metavar="FILE", help="a schema as JSON, to check")
         command.add_argument("--format", choices=[str(one) for one in ModelFormat], help="refuse any other format")
+        command.add_argument(
+            "--model-output",
+            choices=[str(one) for one in ModelOutput],
+            help="what the outputs of a model for one discrete action mean, where its format doesn't say",
+        )
+        command.add_argument(
+            "--trust",
+            action="store_true",
+            help="run code that the model holds (pickles, Lambda layers), in a process that can't reach anything",
+        )
+        command.add_argument(
+            "--max-memory",
+            type=_positive,
+            default=DEFAULT_MAX_MEMORY,
+            metavar="N",
+            help="the most bytes that converting may allocate (default: %(default)s)",
+        )
         command.add_argument("--sha256", metavar="DIGEST", help="refuse a source with any other digest")
     for command in (fetch, convert, both):
         command.epilog, command.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
@@ -209,7 +272,8 @@ def _report(message: str, error: Exception | None) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    # What a model holds may be in it, and a terminal obeys control characters.
+    print("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line), file=sys.stderr)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

@@ -4,6 +4,8 @@ import re
 import stat
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from policy_server.errors import ImportFailed
@@ -33,17 +35,47 @@ def extract(archive: Path, folder: Path, max_bytes: int) -> None:
     Raises:
         ImportFailed: the archive is damaged, or holds what a model's archive has no reason to hold.
     """
+    with _opened(archive) as opened:
+        members = _checked(opened, archive.stat().st_size)
+        left = max_bytes
+        for name, member in members.items():
+            target = folder / name
+            if member.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                left -= _read_member(opened, member, file.write, left, max_bytes)
+
+
+def verify(archive: Path, max_bytes: int) -> None:
+    """Reads all that the archive holds, as `extract` does, and writes nothing: for what reads archives itself.
+
+    Raises:
+        ImportFailed: as of `extract`.
+    """
+    with _opened(archive) as opened:
+        left = max_bytes
+        for member in _checked(opened, archive.stat().st_size).values():
+            if not member.is_dir():
+                left -= _read_member(opened, member, len, left, max_bytes)
+
+
+def member_names(archive: Path) -> set[str]:
+    """Returns the names of the members, as the archive has them.
+
+    Raises:
+        ImportFailed: the archive is damaged.
+    """
+    with _opened(archive) as opened:
+        return {info.filename for info in opened.infolist()}
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = _checked(opened, archive.stat().st_size)
-            left = max_bytes
-            for name, member in members.items():
-                target = folder / name
-                if member.is_dir():
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                left -= _extract_member(opened, member, target, left, max_bytes)
+            yield opened
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ImportFailed(f"the zip archive is damaged or truncated ({error}): fetch or make it again") from None
     except NotImplementedError as error:
@@ -86,20 +118,22 @@ def _safe_name(info: zipfile.ZipInfo) -> str:
     return str(path)
 
 
-def _extract_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left: int, max_bytes: int) -> int:
-    """Returns how many bytes were written; headers may lie about sizes, so the bytes themselves are counted."""
-    written = 0
-    with opened.open(member) as source, target.open("xb") as file:
+def _read_member(
+    opened: zipfile.ZipFile, member: zipfile.ZipInfo, take: Callable[[bytes], object], left: int, max_bytes: int
+) -> int:
+    """Gives a member piece by piece to `take` and returns its size; headers may lie, so the bytes are counted."""
+    size = 0
+    with opened.open(member) as source:
         while chunk := source.read(_CHUNK):
-            written += len(chunk)
-            if written > left:
+            size += len(chunk)
+            if size > left:
                 raise ImportFailed(
                     f"the zip archive holds more than {max_bytes:,} bytes: raise --max-bytes to allow it"
                 )
-            if written > RATIO_FREE_BYTES and written > MAX_RATIO * member.compress_size:
+            if size > RATIO_FREE_BYTES and size > MAX_RATIO * member.compress_size:
                 raise ImportFailed(
                     f"the zip archive's member {member.orig_filename!r} grows more than {MAX_RATIO}-fold, as a zip bomb"
                     " does: store it uncompressed if it is a model"
                 )
-            file.write(chunk)
-    return written
+            take(chunk)
+    return size

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from policy_server.bundle import BundleManifest, Origin, read_bundle, write_bundle
 from policy_server.compatibility import require_compatible
-from policy_server.config import ModelFormat, Schema
+from policy_server.config import ModelFormat, ModelOutput, Schema
 from policy_server.errors import BundleError, ImportFailed
 from policy_server.importers import archive, onnx_model
-from policy_server.importers.detect import Detected, detect
-from policy_server.importers.digest import sha256_of
+from policy_server.importers.detect import Detected, detect, is_model_archive
+from policy_server.importers.digest import regular_files, sha256_of
 from policy_server.importers.fetch import DEFAULT_MAX_BYTES
-from policy_server.importers.isolation import isolated
+from policy_server.importers.formats import Imported, importer_of
+from policy_server.importers.isolation import DEFAULT_MAX_MEMORY, isolated
+from policy_server.importers.meaning import interpreted, require_agreement
 from policy_server.importers.staging import publish, require_replaceable, workspace_beside
 from policy_server.importers.uri import redacted
 
@@ -39,7 +41,10 @@ def convert(
     expected: ModelFormat | None = None,
     uri: str | None = None,
     sha256: str | None = None,
+    model_output: ModelOutput | None = None,
+    trust: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    max_memory: int = DEFAULT_MAX_MEMORY,
     seconds: float | None = None,
     stage: Callable[[str], object] = lambda name: None,
     verbose: bool = False,
@@ -53,7 +58,10 @@ def convert(
         expected: refuses any other format.
         uri: what `source` was fetched from, for the manifest; shown without credentials.
         sha256: refuses a source with any other digest (as `sha256_of` has it).
+        model_output: what the model's outputs mean, where its format doesn't say.
+        trust: whether code in the source may be run, as formats made of pickles need it.
         max_bytes: the most that an archive may hold.
+        max_memory: the bytes that a process of its own may allocate.
         seconds: converts in a process of its own that is killed after so long; None: in this process, without limit.
         stage: is told the name of each of `STAGES` as it begins.
         verbose: lets the frameworks' logs through to stderr, where there is a process of its own.
@@ -74,14 +82,27 @@ def convert(
             "expected": expected,
             "uri": uri,
             "sha256": sha256,
+            "model_output": model_output,
+            "trust": trust,
             "max_bytes": max_bytes,
         }
         if seconds is None:
-            converted = _build(**arguments, stage=stage)  # type: ignore[arg-type]  # the same names, see there
+            warnings = _build(**arguments, stage=stage)  # type: ignore[arg-type]  # the same names, see there
         else:
-            converted = isolated(_build, arguments, seconds=seconds, stage=stage, verbose=verbose)
-        publish(workspace / _BUNDLE, output, workspace)
-    return converted
+            warnings = isolated(
+                _build,
+                arguments,
+                folder=workspace,
+                seconds=seconds,
+                stage=stage,
+                max_memory=max_memory,
+                verbose=verbose,
+            )
+        bundle = workspace / _BUNDLE
+        regular_files(bundle)  # no links: who wrote it may have run a model's code
+        _, manifest = read_bundle(bundle)
+        publish(bundle, output, workspace)
+    return Converted(manifest, [str(warning) for warning in warnings])
 
 
 def _build(
@@ -92,19 +113,22 @@ def _build(
     expected: ModelFormat | None,
     uri: str | None,
     sha256: str | None,
+    model_output: ModelOutput | None,
+    trust: bool,
     max_bytes: int,
     stage: Callable[[str], object],
-) -> Converted:
-    """Writes the bundle to `workspace / "bundle"`."""
+) -> list[str]:
+    """Writes the bundle to `workspace / "bundle"` and returns warnings."""
     stage("read")
     digest = sha256_of(source)
     if sha256 is not None and digest != sha256.lower():
         raise ImportFailed(f"the source has the digest {digest}, expected was {sha256}: it was changed")
-    detected = _unpacked(source, workspace, max_bytes)
+    detected = _unpacked(source, workspace, expected, max_bytes)
     if expected is not None and detected.format is not expected:
         raise ImportFailed(f"the source is of the format {detected.format}, --format says {expected}: correct one")
     stage("convert")
-    model, manifest = _converted(detected, schema, redacted(uri if uri is not None else str(source)), digest)
+    shown = redacted(uri if uri is not None else str(source))
+    model, manifest = _converted(detected, schema, shown, digest, model_output=model_output, trust=trust)
     stage("check")
     if hashlib.sha256(model).hexdigest() != manifest.model_sha256:
         raise BundleError("the model isn't the one its manifest says: import it again")
@@ -112,39 +136,55 @@ def _build(
     warnings = [] if schema is None else require_compatible(schema, manifest)
     stage("write")
     write_bundle(workspace / _BUNDLE, model, manifest)
-    return Converted(manifest, warnings)
+    return warnings
 
 
-def _unpacked(source: Path, workspace: Path, max_bytes: int) -> Detected:
-    if source.is_file() and archive.is_zip(source):
+def _unpacked(source: Path, workspace: Path, expected: ModelFormat | None, max_bytes: int) -> Detected:
+    if source.is_file() and archive.is_zip(source) and not is_model_archive(source):
         folder = workspace / "unpacked"
         folder.mkdir()
         archive.extract(source, folder, max_bytes)
-        return detect(folder)
-    return detect(source)
+        source = folder
+    detected = detect(source, expected)
+    if detected.path.is_file() and archive.is_zip(detected.path):
+        archive.verify(detected.path, max_bytes)  # frameworks don't look for bombs
+        if detected.format is ModelFormat.STABLE_BASELINES3 and source.is_dir():
+            return Detected(detected.format, detected.path.parent)  # with the statistics of VecNormalize beside it
+    return detected
 
 
-def _converted(detected: Detected, schema: Schema | None, uri: str, digest: str) -> tuple[bytes, BundleManifest]:
+def _converted(
+    detected: Detected,
+    schema: Schema | None,
+    uri: str,
+    digest: str,
+    *,
+    model_output: ModelOutput | None,
+    trust: bool,
+) -> tuple[bytes, BundleManifest]:
     if detected.format is ModelFormat.BUNDLE:
         return read_bundle(detected.path)  # its origin stays what it was: this is a copy
-    if detected.format is ModelFormat.SAVED_MODEL:
-        from policy_server.importers.savedmodel import convert_saved_model  # noqa: PLC0415  # TensorFlow's door
-
-        saved_model = convert_saved_model(detected.path)
-        model, distribution, tools = saved_model.onnx, saved_model.distribution, saved_model.tools
+    if detected.format is ModelFormat.ONNX:
+        imported = Imported(detected.path.read_bytes(), None, f"onnxruntime {version('onnxruntime')}")
     else:
-        model, distribution, tools = detected.path.read_bytes(), None, f"onnxruntime {version('onnxruntime')}"
-    loaded = onnx_model.load(model)
+        imported = importer_of(detected.format).convert(detected.path, trust=trust)
+    model = imported.onnx
+    loaded = onnx_model.load(model, imported.state or None)
+    distribution = imported.distribution
     if distribution is None:
-        distribution = onnx_model.distribution_of(loaded.parameters, loaded.properties, schema)
+        model, distribution = interpreted(model, loaded, schema, model_output, detected.format)
+        loaded = onnx_model.load(model, loaded.state)
+    else:
+        require_agreement(model_output, distribution)
     manifest = BundleManifest(
         observation_size=loaded.observation_size,
         distribution=distribution,
         model_sha256=hashlib.sha256(model).hexdigest(),
         input=loaded.input,
         output=loaded.output,
+        state=list(loaded.state),
         origin=Origin(
-            uri=uri, format=detected.format, sha256=digest, importer=f"policyserver {_own_version()}, {tools}"
+            uri=uri, format=detected.format, sha256=digest, importer=f"policyserver {_own_version()}, {imported.tools}"
         ),
     )
     return model, manifest
@@ -152,7 +192,7 @@ def _converted(detected: Detected, schema: Schema | None, uri: str, digest: str)
 
 def _require_answers(model: bytes, manifest: BundleManifest) -> None:
     """Raises ImportFailed where the model, on a warm-up, isn't what its manifest says."""
-    loaded = onnx_model.load(model)
+    loaded = onnx_model.load(model, manifest.state)
     for what, said, found in (
         ("input", manifest.input, loaded.input),
         ("output", manifest.output, loaded.output),

@@ -1,21 +1,31 @@
 """What onnxruntime says of an ONNX model; the `onnx` package isn't needed."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from policy_server.bundle import Categorical, DiagonalGaussian, Distribution
+from policy_server.bundle import Categorical, DiagonalGaussian, Distribution, State
 from policy_server.config import Schema
 from policy_server.errors import ImportFailed
+from policy_server.importers.onnx_state import (
+    FLOAT,
+    HOW_TO_SAY_STATE,
+    beginning,
+    described,
+    require_state,
+    state_said,
+)
 
 DISTRIBUTION_PROPERTY = "policyserver.distribution"
 """The metadata property of an ONNX model in which its exporter can say the distribution, as JSON."""
-OUTPUT_NAMES = ("distribution_parameters", "action_dist_inputs", "logits")
+LOG_PROBABILITIES = "log_probabilities_of_actions"
+"""The output that is added to models whose own are probabilities."""
+OUTPUT_NAMES = (LOG_PROBABILITIES, "distribution_parameters", "action_dist_inputs", "logits")
 """Which of several outputs is meant, best first."""
-_FLOAT = "tensor(float)"
 _HOW_TO_SAY = (
     "put it into the model's metadata: onnx.helper.set_model_props(model, "
     f"{{{DISTRIBUTION_PROPERTY!r}: " + '\'{"kind": "MultiCategorical", "sizes": [2, 3]}\'})'
@@ -24,7 +34,10 @@ _HOW_TO_SAY = (
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A model that can be served: one input of observations, one output of distribution parameters."""
+    """A model that can be served: one input of observations, one output of distribution parameters.
+
+    That of a recurrent policy also has an input and an output for each tensor of its memory.
+    """
 
     session: Any
     input: str
@@ -32,33 +45,43 @@ class OnnxModel:
     observation_size: int
     parameters: int
     properties: dict[str, str]
+    state: tuple[State, ...] = ()
 
 
-def load(model: bytes) -> OnnxModel:
-    """Returns what the model takes and gives, found by running it once on zeros.
+def load(model: bytes, state: Sequence[State] | None = None) -> OnnxModel:
+    """Returns what the model takes and gives, found by running it on zeros.
+
+    Args:
+        model: the file's content.
+        state: the memory of a recurrent policy; None: what the model's metadata says, or none.
 
     Raises:
         ImportFailed: onnxruntime can't load it, it needs other files, or it has other inputs or outputs than a policy.
     """
     session = _session(model)
-    inputs = session.get_inputs()
-    found = ", ".join(_described(one) for one in inputs) or "none"
-    if len(inputs) != 1 or inputs[0].type != _FLOAT or len(inputs[0].shape) != 2:
+    properties = dict(session.get_modelmeta().custom_metadata_map)
+    states = state_said(properties) if state is None else tuple(state)
+    require_state(session, states)
+    all_inputs = session.get_inputs()
+    found = ", ".join(described(one) for one in all_inputs) or "none"
+    for one in all_inputs:
+        if one.shape and isinstance(one.shape[0], int):
+            raise ImportFailed(
+                f"the ONNX model's input {described(one)} has the fixed batch size {one.shape[0]}: export it with a"
+                " dynamic first dimension"
+            )
+    inputs = [one for one in all_inputs if one.name not in {each.input for each in states}]
+    if len(inputs) != 1 or inputs[0].type != FLOAT or len(inputs[0].shape) != 2:
         raise ImportFailed(
             f"the ONNX model's inputs are {found}; needed is one float32 input [batch, n]"
-            " (models with a recurrent state can't be served yet)"
+            + (f" ({HOW_TO_SAY_STATE})" if len(inputs) > 1 else "")
         )
-    batch, width = inputs[0].shape
-    if isinstance(batch, int):
-        raise ImportFailed(
-            f"the ONNX model's input {found} has the fixed batch size {batch}: export it with a dynamic first dimension"
-        )
+    width = inputs[0].shape[1]
     if not isinstance(width, int) or width < 1:
-        raise ImportFailed(f"the ONNX model's input {found} has no fixed width: export it with one")
-    output = _output(session)
-    parameters = _warm_up(session, inputs[0].name, output, width)
-    properties = dict(session.get_modelmeta().custom_metadata_map)
-    return OnnxModel(session, inputs[0].name, output, width, parameters, properties)
+        raise ImportFailed(f"the ONNX model's input {described(inputs[0])} has no fixed width: export it with one")
+    output = _output(session, {each.output for each in states})
+    parameters = _warm_up(session, inputs[0].name, output, width, states)
+    return OnnxModel(session, inputs[0].name, output, width, parameters, properties, states)
 
 
 def distribution_of(parameters: int, properties: dict[str, str], schema: Schema | None) -> Distribution:
@@ -106,8 +129,12 @@ def distribution_of(parameters: int, properties: dict[str, str], schema: Schema 
 
 
 def run(model: OnnxModel, observations: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Returns the distribution parameters `(n, parameters)` for float32 observations `(n, observation_size)`."""
-    result: np.ndarray[Any, Any] = model.session.run([model.output], {model.input: observations})[0]
+    """Returns the distribution parameters `(n, parameters)` for float32 observations `(n, observation_size)`.
+
+    Of a recurrent policy these are what it answers at the beginning of an episode.
+    """
+    inputs = {model.input: observations} | beginning(model.state, len(observations))
+    result: np.ndarray[Any, Any] = model.session.run([model.output], inputs)[0]
     return result
 
 
@@ -130,30 +157,27 @@ def _session(model: bytes) -> Any:
         raise ImportFailed(f"onnxruntime can't load the ONNX model: {error}") from error
 
 
-def _described(one: Any) -> str:
-    return f"{one.name} {one.type.removeprefix('tensor(').removesuffix(')')}{list(one.shape)}".replace("'", "")
-
-
-def _output(session: Any) -> str:
-    outputs = session.get_outputs()
-    usable = [one.name for one in outputs if one.type == _FLOAT and len(one.shape) in (0, 2)]
+def _output(session: Any, others: set[str]) -> str:
+    outputs = [one for one in session.get_outputs() if one.name not in others]
+    usable = [one.name for one in outputs if one.type == FLOAT and len(one.shape) in (0, 2)]
     if len(outputs) == 1 and usable:
         return str(usable[0])
     for name in OUTPUT_NAMES:
         if name in usable:
             return name
-    found = ", ".join(_described(one) for one in outputs)
+    found = ", ".join(described(one) for one in outputs)
     raise ImportFailed(
         f"the ONNX model's outputs are {found}; needed is one float32 output [batch, m], or among several one named"
-        f" {' or '.join(OUTPUT_NAMES)}"
+        f" {' or '.join(OUTPUT_NAMES[1:])}"
     )
 
 
-def _warm_up(session: Any, name: str, output: str, width: int) -> int:
+def _warm_up(session: Any, name: str, output: str, width: int, states: Sequence[State]) -> int:
     """Returns how many parameters the model gives for one observation, and checks that two make two rows."""
     for rows in (2, 1):
+        inputs = {name: np.zeros((rows, width), np.float32)} | beginning(states, rows)
         try:
-            result = session.run([output], {name: np.zeros((rows, width), np.float32)})[0]
+            result, *after = session.run([output, *(each.output for each in states)], inputs)
         except Exception as error:  # as in _session
             raise ImportFailed(f"the model fails on {rows} observation(s) of zeros: {error}") from error
         if result.ndim != 2 or result.shape[0] != rows or result.shape[1] < 1:
@@ -166,4 +190,10 @@ def _warm_up(session: Any, name: str, output: str, width: int) -> int:
                 f"the model's output {output} for an observation of zeros isn't finite: {result[0].tolist()};"
                 " train or export it again"
             )
+        for state, tensor in zip(states, after, strict=True):
+            if tensor.shape != (rows, *state.shape) or not np.isfinite(tensor).all():
+                raise ImportFailed(
+                    f"the model's state {state.output} for {rows} observation(s) has the shape {list(tensor.shape)},"
+                    f" needed is {[rows, *state.shape]}, all of it finite: correct the shape or the model"
+                )
     return int(result.shape[1])

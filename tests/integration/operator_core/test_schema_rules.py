@@ -1,4 +1,4 @@
-"""The API server refuses, in CEL, the schemas that the model refuses, and keeps defaults of every type as they are."""
+"""The API server refuses, in CEL, what the model refuses, and keeps defaults of every type as they are."""
 
 from typing import Any
 
@@ -33,7 +33,28 @@ def test_masks_defaults_and_names_are_kept_as_they_were_written(namespace: Names
         ({"actions": ["left"], "tuple": True}, "actions names the choices of one discrete action"),
     ],
 )
-def test_what_can_never_work_is_refused(namespace: Namespace, schema: dict[str, Any], message: str) -> None:
+def test_a_schema_that_can_never_work_is_refused(namespace: Namespace, schema: dict[str, Any], message: str) -> None:
     with pytest.raises(AssertionError, match=r"422|Invalid|invalid") as refused:
         namespace.serve("refused", schema=schema)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"modelUri": "pvc:///mouse.zip"}, "names no claim: write pvc://CLAIM/PATH"),
+        ({"modelUri": "pvc://trained_models/mouse.zip"}, "names no claim: write pvc://CLAIM/PATH"),
+        ({"sha256": "sha256:" + "a" * 57}, "spec.sha256"),
+        ({"modelCredentials": {"name": "No_Name"}}, "spec.modelCredentials.name"),
+    ],
+)
+def test_a_source_that_can_never_work_is_refused(namespace: Namespace, spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=r"422|Invalid|invalid") as refused:
+        namespace.serve("refused", **spec)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["pvc://trained", "pvc://trained-1.x/a b.zip", "s3://models/pvc:x", "pv:x"])
+def test_a_source_that_can_work_is_taken(namespace: Namespace, uri: str) -> None:
+    namespace.serve("taken", modelUri=uri, sha256="a" * 64, modelCredentials={"name": "keys"})
+    assert namespace.server("taken")["spec"]["modelUri"] == uri

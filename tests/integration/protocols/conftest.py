@@ -1,9 +1,7 @@
 """A policy that keeps CartPole's pole up, served by `policyserver up`, and old clients in a venv of their own."""
 
-import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import yaml
 
 from policy_server.bundle import Categorical
 from tests.bundles import write_linear_bundle
+from tests.environments import cache_folder, environment
 from tests.serving import Up
 
 ROOT = Path(__file__).parents[3]
@@ -58,16 +57,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @pytest.fixture(scope="session")
 def old_python() -> Path:
-    """The interpreter of a venv with the old clients, made once for each state of their lock file."""
-    venv = ROOT / "build" / f"clients-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-    python, ready = venv / "bin" / "python", venv / ".ready"
-    if not ready.exists():
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)], check=True)
-        install = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(LOCK)]
-        subprocess.run([*uv, *install, "--python", str(python)], check=True)
-        ready.touch()
-    return python
+    """The interpreter of an environment with the old clients, without some of what they ask for: see left-out.txt."""
+    return environment(cache_folder() / "clients", LOCK, options=["--no-deps"])
 
 
 @pytest.fixture

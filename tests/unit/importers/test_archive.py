@@ -10,7 +10,7 @@ import pytest
 
 from policy_server.errors import ImportFailed
 from policy_server.importers import archive
-from policy_server.importers.archive import extract, is_zip
+from policy_server.importers.archive import extract, is_zip, verify
 
 MEBIBYTE = 1024 * 1024
 
@@ -151,3 +151,19 @@ def test_a_zip_is_known_by_its_first_bytes(tmp_path: Path, zip_of: Callable[...,
     (tmp_path / "liar.zip").write_bytes(b"text")
     assert is_zip(tmp_path / "no-suffix")
     assert not is_zip(tmp_path / "liar.zip")
+
+
+def test_what_is_read_without_unpacking_is_held_to_the_same_rules(tmp_path: Path, zip_of: Callable[..., bytes]) -> None:
+    path = tmp_path / "model.zip"
+    for content, expected in (
+        (zip_of({"zeros": bytes(10 * MEBIBYTE)}), "zip bomb"),
+        (zip_of({"a": bytes(600), "b": bytes(600)}), "more than 1,000 bytes"),
+        (with_member("../evil"), "outside"),
+        (with_member("a")[:-10], "damaged or truncated"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ImportFailed, match=expected):
+            verify(path, 1000 if "1,000" in expected else 100 * MEBIBYTE)
+    path.write_bytes(zip_of({"policy.pth": bytes(1000)}))
+    verify(path, 1000)
+    assert [one.name for one in tmp_path.iterdir()] == ["model.zip"]

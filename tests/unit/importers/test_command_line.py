@@ -126,3 +126,21 @@ def test_a_pinned_uri_must_go_on_giving_what_it_first_gave(onnx_file: Callable[.
     line = refusal(*arguments)
     assert "other content than was first served" in line
     assert first["sha256"] in line
+
+
+def test_what_would_run_code_is_refused_with_the_remedy_in_one_line(
+    tmp_path: Path, schema_file: Callable[..., Path], zip_of: Callable[..., bytes]
+) -> None:
+    (tmp_path / "agent.zip").write_bytes(zip_of({"data": b"{}", "policy.pth": b""}))
+    line = refusal("import", tmp_path / "agent.zip", "--output", tmp_path / "bundle", "--schema", schema_file())
+    assert "runs code stored in the file" in line
+    assert "`trust: true`" in line
+    assert "--trust" in line
+
+
+def test_the_meaning_of_outputs_can_be_said(
+    tmp_path: Path, onnx_file: Callable[..., Path], schema_file: Callable[..., Path]
+) -> None:
+    options = ["--output", tmp_path / "bundle", "--schema", schema_file(), "--model-output", "QValues"]
+    result = run("import", onnx_file(), *options)
+    assert json.loads(result.stdout)["distribution"]["kind"] == "QValues"

@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 
 from policy_server.config import ModelFormat
 from policy_server.errors import ImportFailed
-from policy_server.importers.detect import detect, is_onnx
+from policy_server.importers.detect import detect, is_model_archive, is_onnx
 
 
 @pytest.fixture
@@ -29,6 +30,9 @@ def folder(tmp_path: Path, onnx_policy: Callable[..., bytes]) -> Callable[..., P
         (("a/saved_model.pb", "__MACOSX/a/._saved_model.pb"), ModelFormat.SAVED_MODEL, "a"),
         (("model.onnx", "notes.txt"), ModelFormat.ONNX, "model.onnx"),
         (("a/model.onnx",), ModelFormat.ONNX, "a/model.onnx"),
+        (("config.json", "metadata.json", "model.weights.h5"), ModelFormat.KERAS, "."),
+        (("rllib_checkpoint.json", "policies/default_policy/rllib_checkpoint.json"), ModelFormat.RLLIB, "."),
+        (("mouse/class_and_ctor_args.pkl", "mouse/module_state.pkl"), ModelFormat.RLLIB, "mouse"),
     ],
 )
 def test_a_folder_is_known_by_what_it_holds(
@@ -45,6 +49,43 @@ def test_a_folder_is_known_by_what_it_holds(
 def test_several_models_are_refused(folder: Callable[..., Path], names: tuple[str, ...]) -> None:
     with pytest.raises(ImportFailed, match="found 2 models"):
         detect(folder(*names))
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (("data", "policy.pth", "_stable_baselines3_version"), ModelFormat.STABLE_BASELINES3),
+        (("mouse/constants.pkl", "mouse/data.pkl", "mouse/version", "mouse/code/a.py"), ModelFormat.TORCH_SCRIPT),
+        (("mouse/archive_format", "mouse/models/model.json"), ModelFormat.TORCH_EXPORT),
+        (("serialized_exported_program.json", "version"), ModelFormat.TORCH_EXPORT),
+    ],
+)
+def test_an_archive_of_a_framework_is_known_by_its_members(
+    tmp_path: Path, zip_of: Callable[..., bytes], members: tuple[str, ...], expected: ModelFormat
+) -> None:
+    path = tmp_path / "model.onnx"  # the name doesn't matter
+    path.write_bytes(zip_of(dict.fromkeys(members, b"x")))
+    assert is_model_archive(path)
+    assert detect(path) == detect(tmp_path)  # the folder around it holds nothing else
+    assert detect(path).format is expected
+
+
+def test_other_archives_are_none_of_a_framework(tmp_path: Path, zip_of: Callable[..., bytes]) -> None:
+    (tmp_path / "model.zip").write_bytes(zip_of({"policy.json": b"{}", "policy.onnx": b""}))
+    assert not is_model_archive(tmp_path / "model.zip")
+
+
+def test_an_hdf5_file_with_a_model_is_keras(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "model", "w") as file:
+        file.attrs["model_config"] = "{}"
+    assert detect(tmp_path / "model").format is ModelFormat.KERAS
+
+
+def test_of_several_models_the_one_of_the_said_format_is_meant(folder: Callable[..., Path]) -> None:
+    root = folder("a/saved_model.pb", "b.onnx", "policy.json", "policy.onnx")
+    assert detect(root, ModelFormat.SAVED_MODEL).path == root / "a"
+    (root / "policy.onnx").unlink()
+    assert detect(root, ModelFormat.ONNX).path == root / "b.onnx"
 
 
 def test_a_folder_without_a_model_is_refused_with_what_it_holds(folder: Callable[..., Path]) -> None:
