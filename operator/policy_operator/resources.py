@@ -7,30 +7,35 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from policy_server.config import ConfigModel
 
-QUANTITY = r"^(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+CPU = r"^(\d+m|\d+(\.\d*)?|\.\d+)$"
+MEMORY = r"^(\d+(\.\d*)?|\.\d+)(k|M|G|T|Ki|Mi|Gi|Ti)?$"
 """The quantities that make sense here (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity)."""
 
 
-def _quantity(value: object) -> str:
-    text = str(value) if type(value) in (int, str) else ""
-    if re.match(QUANTITY, text) is None:
-        raise ValueError('write a quantity, such as 2, "500m" or "256Mi"')
-    return text
+def _matching(pattern: str, examples: str) -> BeforeValidator:
+    def written(value: object) -> str:
+        text = str(value) if type(value) in (int, str) else ""
+        if re.match(pattern, text) is None:
+            raise ValueError(f"write {examples}")
+        return text
+
+    return BeforeValidator(written)
 
 
-Quantity = Annotated[
-    str,
-    BeforeValidator(_quantity),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY}),
-]
+def _schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": pattern})
+
+
+Cpu = Annotated[str, _matching(CPU, 'cores, such as 2 or "500m"'), _schema(CPU)]
+Memory = Annotated[str, _matching(MEMORY, 'bytes, such as "256Mi"'), _schema(MEMORY)]
 
 
 class Amounts(ConfigModel):
     """An amount of processor and memory."""
 
-    cpu: Quantity | None = None
+    cpu: Cpu | None = None
     """Cores: 2, or "500m" for half a core."""
-    memory: Quantity | None = None
+    memory: Memory | None = None
     """Bytes, as in "256Mi"."""
 
     def written(self) -> dict[str, Any]:
@@ -46,3 +51,11 @@ class Resources(ConfigModel):
     limits: Amounts | None = None
     """What it may use at most. A process serves for each whole core of the cpu limit; without a limit, one does, which
     takes about 100 MiB of memory."""
+
+    @property
+    def processes(self) -> int:
+        """How many processes serve: Python uses one core in each."""
+        cpu = self.limits.cpu if self.limits else None
+        if cpu is None:
+            return 1
+        return max(1, int(cpu[:-1]) // 1000 if cpu.endswith("m") else int(float(cpu)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, start_http_server
 
-from policy_server.processes import Supervisor, cores_given
+from policy_server.processes import Supervisor
 from policy_server.worker import log_to_stderr, refuse_port, work
 
 
@@ -16,11 +16,10 @@ def main() -> int:
     """Serves until a signal; returns the exit code."""
     arguments = _parser().parse_args()
     log_to_stderr()
-    processes = arguments.processes or cores_given()
-    if processes == 1:
+    if arguments.processes == 1:
         return work(arguments)
     parent, arguments.parent = arguments.parent, os.getpid()
-    supervisor = Supervisor(work, arguments, processes, parent)
+    supervisor = Supervisor(work, arguments, arguments.processes, parent)
     REGISTRY.register(supervisor)
     port = arguments.port
     try:
@@ -51,8 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processes",
         type=_positive,
+        default=1,
         metavar="N",
-        help="how many processes serve (default: one for each whole core of the container's CPU limit, or 1)",
+        help="how many processes share the port, each on one core (default: %(default)s)",
     )
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     return parser

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
@@ -26,25 +25,11 @@ log = logging.getLogger(__name__)
 Work = Callable[[Any, Connection], int]
 """Serves until a signal, tells its tallies through the connection, and returns the exit code."""
 
-_CGROUP = Path("/sys/fs/cgroup/cpu.max")
 _PAUSE_SECONDS = 1.0
 _ANSWER_SECONDS = 1.0
 
 BAD_INPUT = 2
 """The exit code of a process that can't begin, with the reason on stderr."""
-
-
-def cores_given(limit: Path = _CGROUP) -> int:
-    """Returns how many whole cores this container may use; 1 where nothing limits it, for then they are all's.
-
-    `cpu.max` holds a quota and a period in microseconds, or `max`
-    (https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files).
-    """
-    try:
-        quota, period = limit.read_text().split()
-    except (OSError, ValueError):
-        return 1
-    return 1 if quota == "max" else max(1, int(quota) // int(period))
 
 
 def answer_with(tallies: Tallies, connection: Connection) -> None:

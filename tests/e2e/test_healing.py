@@ -45,6 +45,33 @@ def test_a_deleted_pod_is_replaced_while_the_other_serves(served: Space) -> None
     assert other in _ready(served)
 
 
+def test_a_killed_process_of_several_is_replaced_within_the_pod(served: Space) -> None:
+    uri = served.server("healed")["spec"]["modelUri"]
+    served.serve("cores", uri, resources={"requests": {"cpu": "100m"}, "limits": {"cpu": 2}})
+    served.wait_until_ready("cores")
+    served.wait_until_routed("cores")
+    (pod,) = served.pods("cores")
+    name, here = pod["metadata"]["name"], f"--namespace={served.name}"
+
+    def serving(then: str = "") -> set[str]:
+        return set(served.kubectl("exec", name, here, "--", "python", "-c", _PROCESSES + then).split())
+
+    first = served.wait_for(lambda: len(found := serving()) == 2 and found, "two processes, one for each core")
+    serving("os.kill(int(found[0]), 9)")
+    served.wait_for(lambda: len(found := serving()) == 2 and found != first, "another process")
+    assert served.ask("cores", "predict_deterministic/", OBSERVATION).body["actions"] == [1]
+    (pod,) = served.pods("cores")
+    assert [one["restartCount"] for one in pod["status"]["containerStatuses"]] == [0]
+
+
+_PROCESSES = """
+import os, pathlib
+found = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()
+         and b"spawn_main" in pathlib.Path("/proc", pid, "cmdline").read_bytes()]
+print(*found)
+"""
+
+
 def test_children_that_someone_edits_or_deletes_are_repaired(served: Space) -> None:
     here = f"--namespace={served.name}"
     served.kubectl("delete", "service/healed", "ingress/healed", here)

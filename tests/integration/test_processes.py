@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from policy_server.processes import cores_given
 from tests.server_process import Server, ask
 from tests.serving import Up, wait_for
 
@@ -100,14 +99,3 @@ def test_nothing_is_left_of_a_killed_policyserver_up(tmp_path: Path) -> None:
         processes = [server, *wait_for(lambda: children(server), "its processes")]
         up.process.kill()
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), "all to end")
-
-
-@pytest.mark.parametrize(("limit", "cores"), [("max 100000", 1), ("50000 100000", 1), ("250000 100000", 2), ("", 1)])
-def test_whole_cores_of_the_limit_are_used(tmp_path: Path, limit: str, cores: int) -> None:
-    file = tmp_path / "cpu.max"
-    file.write_text(limit)
-    assert cores_given(file) == cores
-
-
-def test_without_a_limit_one_process_serves(tmp_path: Path) -> None:
-    assert cores_given(tmp_path / "none") == 1

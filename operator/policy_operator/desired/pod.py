@@ -78,7 +78,7 @@ def _server(server: PolicyServer, settings: Settings) -> Object:
         "server",
         settings.server_image,
         ["policy_server"],
-        [f"--config={_CONFIG}/{configuration.CONFIG_FILE}"],
+        [f"--config={_CONFIG}/{configuration.CONFIG_FILE}", *_processes(server)],
         writable={},
         readable={"bundle": str(configuration.BUNDLE.parent), "config": _CONFIG, **keys},
     )
@@ -94,6 +94,11 @@ def _server(server: PolicyServer, settings: Settings) -> Object:
         # Routers learn of a pod's end after the pod does: it serves on until they have.
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
     }
+
+
+def _processes(server: PolicyServer) -> list[str]:
+    count = server.spec.resources.processes if server.spec.resources else 1
+    return [f"--processes={count}"] if count > 1 else []
 
 
 def _resources(server: PolicyServer) -> Object:

@@ -96,6 +96,13 @@ def test_resources_are_the_serving_containers_alone() -> None:
         assert given[name]["resources"] == containers(server())[name]["resources"]
 
 
+@pytest.mark.parametrize(("cpu", "count"), [(2, 2), ("2500m", 2), ("4.0", 4), ("500m", 1), (1, 1), (None, 1)])
+def test_a_process_serves_for_each_whole_core_of_the_limit(cpu: object, count: int) -> None:
+    limits = {"memory": "1Gi"} | ({"cpu": cpu} if cpu else {})
+    arguments = containers(server(resources={"limits": limits}))["server"]["args"]
+    assert [one for one in arguments if "processes" in one] == ([f"--processes={count}"] if count > 1 else [])
+
+
 def test_without_resources_something_small_is_asked_for() -> None:
     assert containers(server())["server"]["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}}
 

@@ -157,7 +157,7 @@ def test_exactly_one_of_the_forms_is_given(document: Make, spec: dict[str, Any],
         ({"apiKeySecret": "sesame"}, "spec.apiKeySecret: write a mapping with name"),
         (
             {"resources": {"limits": {"cpu": "two"}}},
-            'spec.resources.limits.cpu: write a quantity, such as 2, "500m" or "256Mi"',
+            'spec.resources.limits.cpu: write cores, such as 2 or "500m"',
         ),
         (
             {"resources": {"limits": {"gpu": 1}}},
