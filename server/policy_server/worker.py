@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -34,6 +35,9 @@ def work(arguments: argparse.Namespace, questions: Connection | None = None) -> 
     except PolicyServerError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    # What is loaded now stays: collecting garbage need not look at it while a request waits.
+    gc.collect()
+    gc.freeze()
     port = arguments.port
     try:
         # Bound here, so that a port in use is told in one line.
