@@ -60,6 +60,8 @@ class _Worker:
     def tallies(self) -> Tallies:
         """Returns what it has counted; what it said last, where it doesn't answer."""
         try:
+            while self._connection.poll():  # answers that came too late the last time
+                self._last = self._connection.recv()
             self._connection.send(None)
             if self._connection.poll(_ANSWER_SECONDS):
                 self._last = self._connection.recv()
