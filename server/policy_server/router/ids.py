@@ -1,0 +1,162 @@
+"""Sealed ids: what a decision was, in 60 characters that only this router can have written."""
+
+import os
+from base64 import urlsafe_b64encode
+from binascii import Error, a2b_base64
+from enum import IntEnum
+from hashlib import sha256
+from hmac import compare_digest
+from struct import Struct
+from typing import NamedTuple
+
+from policy_server.router.errors import Expired, NotIssued, OtherEpoch
+
+KEY_BYTES = 32
+NOBODY = 0
+"""The tag of no arm: its answers are not learned from."""
+NONCE_BYTES = 8
+_TAG_BYTES = 16
+"""Of HMAC-SHA-256's 32: RFC 2104, section 5, allows half of them."""
+_BODY = Struct(">BIIQf8s")
+_FIRST_LENGTH = _BODY.size + _TAG_BYTES
+_STEP_LENGTH = _FIRST_LENGTH + NONCE_BYTES + 1
+"""One byte of padding spares base64 its own."""
+_BLOCK = 64
+_TEXT_LENGTHS = {4 * length // 3: length for length in (_FIRST_LENGTH, _STEP_LENGTH)}
+_STANDARD = bytes.maketrans(b"-_+/", b"+/  ")
+"""From the alphabet of URLs to the usual one, whose own signs are refused: each id has one spelling."""
+_SKEW = 60.0
+"""By how many seconds the clocks of replicas may differ."""
+_NO_PROPENSITY = -1.0
+
+
+class Kind(IntEnum):
+    """What an id was given for."""
+
+    FIRST = 1
+    """A decision that an episode may go on from: as `episode_id`, this is the episode's."""
+    STEP = 2
+    """A later decision of an episode."""
+
+
+class Issued(NamedTuple):
+    """What an id says.
+
+    Attributes:
+        kind: what it was given for.
+        epoch: of the store in which its rewards can be counted once.
+        arm: the tag of the arm that answered.
+        time: of the decision, in milliseconds since 1970; of a step, that of its episode's first decision.
+        propensity: the probability that the arm had of being drawn, for the whole episode; None: it wasn't drawn.
+        nonce: tells this decision, or this one's episode, from all others.
+        step: tells this step from the others of its episode; empty for a first one.
+    """
+
+    kind: Kind
+    epoch: int
+    arm: int
+    time: int
+    propensity: float | None
+    nonce: bytes
+    step: bytes = b""
+
+
+class Sealer:
+    """Writes and reads ids.
+
+    Args:
+        key: 32 random bytes, the same for all replicas.
+        epoch: what the ids are valid for, in 32 bits.
+    """
+
+    def __init__(self, key: bytes, epoch: int) -> None:
+        self.key = key
+        self.epoch = epoch
+        # HMAC by its definition (RFC 2104), the two keyed blocks hashed beforehand: `hmac` takes three times as long.
+        padded = (key if len(key) <= _BLOCK else sha256(key).digest()).ljust(_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def first(self, arm: int, time: int, propensity: float | None) -> str:
+        """Returns the id of a decision that belongs to no episode yet; 2 µs."""
+        sealed = _NO_PROPENSITY if propensity is None else propensity
+        body = _BODY.pack(Kind.FIRST, self.epoch, arm, time, sealed, _nonce())
+        return urlsafe_b64encode(body + self._code(body)).decode()
+
+    def named(self, arm: int, time: int, propensity: float | None, episode: str) -> Issued:
+        """Returns what the id of an episode that was named elsewhere would say: the same nonce on all replicas."""
+        return Issued(Kind.FIRST, self.epoch, arm, time, propensity, self._code(b"episode " + episode.encode())[:8])
+
+    def episode(self, episode: Issued) -> str:
+        """Returns the id of an episode."""
+        return self._sealed(episode, Kind.FIRST, b"")
+
+    def step(self, episode: Issued) -> str:
+        """Returns the id of a later decision of an episode; 2 µs."""
+        return self._sealed(episode, Kind.STEP, _nonce() + b"\0")
+
+    def _sealed(self, episode: Issued, kind: Kind, step: bytes) -> str:
+        sealed = _NO_PROPENSITY if episode.propensity is None else episode.propensity
+        body = _BODY.pack(kind, self.epoch, episode.arm, episode.time, sealed, episode.nonce) + step
+        return urlsafe_b64encode(body + self._code(body)).decode()
+
+    def opened(self, text: str, now: float, longest: float) -> Issued:
+        """Returns what an id says.
+
+        Args:
+            text: the id.
+            now: seconds since 1970.
+            longest: how old it may be, in seconds.
+
+        Raises:
+            NotIssued: it was not sealed with this key, or was changed.
+            OtherEpoch: it was sealed in another epoch.
+            Expired: it is older than `longest`.
+        """
+        try:
+            sealed = a2b_base64(text.encode("ascii").translate(_STANDARD), strict_mode=True)
+        except (Error, UnicodeEncodeError):
+            sealed = b""
+        body, code = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
+        if _TEXT_LENGTHS.get(len(text)) != len(sealed) or not compare_digest(self._code(body), code):
+            raise NotIssued("this id was not issued here: send the decision_id or episode_id of an answer, unchanged")
+        kind, epoch, arm, time, propensity, nonce = _BODY.unpack_from(body)
+        if epoch != self.epoch:
+            raise OtherEpoch("this id is from before the router's memory was replaced: begin a new episode")
+        issued = Issued(
+            Kind(kind),
+            epoch,
+            arm,
+            time,
+            None if propensity == _NO_PROPENSITY else propensity,
+            nonce,
+            body[_BODY.size : _BODY.size + NONCE_BYTES],
+        )
+        age = now - time / 1000
+        if not -_SKEW <= age <= longest:
+            raise Expired(f"this id is {age:.0f} s old, and {longest:.0f} s is the longest that is waited")
+        return issued
+
+    def _code(self, body: bytes) -> bytes:
+        """Returns the first half of the body's HMAC-SHA-256."""
+        inner = self._inner.copy()
+        inner.update(body)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()[:_TAG_BYTES]
+
+
+_NONCES: list[bytes] = []
+"""Random bytes from the kernel, eight for each id, fetched for 512 ids at a time."""
+# A forked process must not give the same ones.
+os.register_at_fork(after_in_child=_NONCES.clear)
+
+
+def _nonce() -> bytes:
+    """Returns random bytes that nothing else gets: `pop` is one step, whatever other threads do."""
+    try:
+        return _NONCES.pop()
+    except IndexError:
+        fetched = os.urandom(512 * NONCE_BYTES)
+        _NONCES.extend(fetched[start : start + NONCE_BYTES] for start in range(NONCE_BYTES, len(fetched), NONCE_BYTES))
+        return fetched[:NONCE_BYTES]

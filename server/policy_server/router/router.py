@@ -1,0 +1,202 @@
+"""Decides which arm answers, from the last snapshot of what was learned."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+from typing import NamedTuple
+
+from policy_server.router.arms import Arm
+from policy_server.router.availability import Availability
+from policy_server.router.choices import Choices, Uniform
+from policy_server.router.errors import Expired, NoArmLeft, OtherEpoch
+from policy_server.router.ids import NOBODY, Sealer
+from policy_server.router.rewards import Statistics, statistics
+from policy_server.router.settings import RouterSettings
+from policy_server.router.sticky import rendezvous
+from policy_server.router.store import State
+
+
+class Routed(NamedTuple):
+    """Which arm answers, and as what.
+
+    Attributes:
+        arm: its index.
+        propensity: the probability that it had of being drawn: for this decision, or for its whole episode where it is
+            part of one; None: it wasn't drawn.
+        id: the decision's.
+        episode: the id that keeps an episode on this arm; that of its first decision is the decision's.
+        moved: whether the episode had to leave its arm, which is gone; `episode` is another one then.
+    """
+
+    arm: int
+    propensity: float | None
+    id: str
+    episode: str
+    moved: bool = False
+
+
+class Router:
+    """Draws arms, keeps episodes on theirs, counts decisions; nothing here waits.
+
+    Times are seconds since 1970. One thread may use it.
+
+    Args:
+        settings: what it is told.
+        arms: what it chooses among; indices are by their order.
+        state: a snapshot to start from.
+        random: draws.
+        now: the time.
+    """
+
+    def __init__(
+        self, settings: RouterSettings, arms: Sequence[Arm], state: State, random: Uniform, now: float
+    ) -> None:
+        self.settings = settings
+        self.arms = tuple(arms)
+        self.availability = Availability(len(arms))
+        self.sealer = Sealer(state.key, state.epoch)
+        self.statistics: Sequence[Statistics] = ()
+        self._state = state
+        self._random = random
+        self._tags = [arm.tag for arm in arms]
+        self._indices = {tag: index for index, tag in enumerate(self._tags)}
+        self._decided = [0] * len(arms)
+        self._uncounted: dict[tuple[int, int], int] = {}
+        self._bucket = 0
+        self._turn = -inf
+        self._reason = ""
+        self.refresh(state, now)
+
+    @property
+    def propensities(self) -> tuple[float, ...] | None:
+        """The probability of each arm now; None: arms aren't drawn, or none is left."""
+        return self._choices.propensities if self._choices else None
+
+    def index(self, tag: int) -> int | None:
+        """Returns the index of the arm with this tag; None: it is gone."""
+        return self._indices.get(tag)
+
+    def refresh(self, state: State, now: float) -> None:
+        """Goes on from a new snapshot."""
+        if (state.key, state.epoch) != (self.sealer.key, self.sealer.epoch):
+            self.sealer = Sealer(state.key, state.epoch)
+        self._state = state
+        told = self.settings
+        at = now if state.frozen is None else state.frozen
+        read = [
+            statistics(state.buckets.get(tag, {}), at, told.horizon, told.bounds, told.default) for tag in self._tags
+        ]
+        # While nothing is learned, nothing is awaited.
+        self.statistics = read if state.frozen is None else [replace(arm, awaited=0.0) for arm in read]
+        self._turned(now)
+
+    def reconfigure(self, settings: RouterSettings, now: float) -> None:
+        """Goes on with other settings and what was learned."""
+        self._flush()
+        self.settings = settings
+        self.refresh(self._state, now)
+
+    def decide(self, now: float) -> Routed:
+        """Draws an arm for a decision that belongs to no episode yet.
+
+        Raises:
+            NoArmLeft: none works.
+        """
+        if now >= self._turn:
+            self._turned(now)
+        if self._choices is None:
+            raise NoArmLeft(self._reason)
+        arm, propensity = self._choices.draw(self._random)
+        self._decided[arm] += 1
+        sealed = self.sealer.first(self._tags[arm], int(1000 * now), propensity)
+        return Routed(arm, propensity, sealed, sealed)
+
+    def resume(self, episode: str, now: float) -> Routed:
+        """Keeps an episode on its arm, by the id of any of its decisions, or moves it where that arm is gone.
+
+        Raises:
+            NotIssued: this router didn't give that id; `NamedEpisodes` takes a client's own.
+            NoArmLeft: a new arm is needed, and none works.
+        """
+        try:
+            issued = self.sealer.opened(episode, now, self.settings.longest_episode)
+        except (Expired, OtherEpoch):
+            return self._moved(episode, now)
+        arm = self._indices.get(issued.arm)
+        if arm is None:
+            return self._moved(episode, now)
+        return Routed(arm, issued.propensity, self.sealer.step(issued), episode)
+
+    def named(self, episode: str, now: float) -> Routed:
+        """Returns the arm of an episode that the client named, by weighted rendezvous under the shares of now.
+
+        The same on every replica whose shares are the same: where they are fixed, and while no arm fails.
+
+        Raises:
+            NoArmLeft: none works.
+        """
+        if now >= self._turn:
+            self._turned(now)
+        if self._choices is None:
+            raise NoArmLeft(self._reason)
+        shares = self._choices.propensities
+        if shares is None:
+            arm, propensity = self._choices.draw(self._random)
+        else:
+            arm = rendezvous(episode, [arm.name for arm in self.arms], shares)
+            propensity = shares[arm]
+        return self.kept(episode, arm, propensity, now)
+
+    def kept(self, episode: str, arm: int, propensity: float | None, now: float) -> Routed:
+        """Returns a decision of an episode that was named elsewhere and has this arm."""
+        issued = self.sealer.named(self._tags[arm], int(1000 * now), propensity, episode)
+        return Routed(arm, propensity, self.sealer.step(issued), episode)
+
+    def _moved(self, episode: str, now: float) -> Routed:
+        """Returns a new arm: by the old id, so that a client that goes on sending it doesn't change arms each time."""
+        routed = self.named(episode, now)
+        issued = self.sealer.named(self._tags[routed.arm], int(1000 * now), routed.propensity, episode)
+        return routed._replace(episode=self.sealer.episode(issued), moved=True)
+
+    def failed(self, routed: Routed, now: float) -> str:
+        """Notes that the arm couldn't answer; returns the id for the fallback's answer, which nobody learns from."""
+        if routed.id == routed.episode and self._decided[routed.arm]:
+            self._decided[routed.arm] -= 1
+        if self.availability.failed(routed.arm, now):
+            self._turned(now)
+        return self.sealer.first(NOBODY, int(1000 * now), None)
+
+    def unloadable(self, arm: int, now: float) -> None:
+        """Notes that an arm can't answer anything; it is tried again after a while."""
+        if self.availability.failed(arm, now, certainly=True):
+            self._turned(now)
+
+    def uncounted(self) -> dict[tuple[int, int], int]:
+        """Returns, once, how many decisions were made since the last time, by the arm's tag and bucket."""
+        self._flush()
+        uncounted, self._uncounted = self._uncounted, {}
+        return uncounted
+
+    def count(self, arm: int, now: float) -> None:
+        """Counts an episode that began on an arm without `decide`."""
+        if now >= self._turn:
+            self._turned(now)
+        self._decided[arm] += 1
+
+    def _turned(self, now: float) -> None:
+        """Does what must be done when the snapshot, the bucket or what works has changed, but not for each decision."""
+        self._flush()
+        self._bucket = self.settings.horizon.bucket(int(1000 * now))
+        self.availability.update(now)
+        self._turn = min((self._bucket + self.settings.horizon.fine) / 1000, self.availability.next_change)
+        try:
+            self._choices: Choices | None = self.settings.mode.choices(self.statistics, self.availability.working)
+        except NoArmLeft as error:
+            self._choices, self._reason = None, str(error)
+
+    def _flush(self) -> None:
+        for index, number in enumerate(self._decided):
+            if number:
+                place = (self._tags[index], self._bucket)
+                self._uncounted[place] = self._uncounted.get(place, 0) + number
+                self._decided[index] = 0
