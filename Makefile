@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXAMPLE := manifests/examples/cartpole.yaml
-# Real ones, for the tests of the operator and of where models come from.
+# Real ones, for the tests of the operator, of where models come from and of the chart.
 API_SERVER := etcd kube-apiserver kube-controller-manager kubectl
 OBJECT_STORES := versitygw fake-gcs-server
+HELM := helm
 # Tests that need more than this machine's Python say so when they are skipped.
 TESTS ?= tests/unit tests/integration
 
@@ -40,8 +41,8 @@ demo: $(VENV)/.local ## Serve the sample policy on this machine and send it a fi
 # Both are kept in the user's cache; what can't be had here, tests are skipped for, and say so.
 test: $(VENV)/.dev ## Run all tests; first gets PyTorch for them (3 GB), and builds an API server where there is Go.
 	@if [ -n "$$KUBECONFIG$$KUBEBUILDER_ASSETS" ] || ! command -v go > /dev/null; then :; \
-	else echo "Building an API server and object stores (a quarter of an hour the first time) ..." \
-	  && $(BIN)/python -m tests.cluster build $(API_SERVER) $(OBJECT_STORES); fi
+	else echo "Building an API server, object stores and Helm (a quarter of an hour the first time) ..." \
+	  && $(BIN)/python -m tests.cluster build $(API_SERVER) $(OBJECT_STORES) $(HELM); fi
 	-@$(BIN)/python -m tests.frameworks
 	$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
@@ -70,8 +71,9 @@ generate: $(VENV)/.dev ## Write the generated files anew.
 # What is generated, written below INTO.
 .PHONY: generated
 generated:
-	@mkdir -p $(INTO)/crds $(INTO)/manifests/examples
+	@mkdir -p $(INTO)/crds $(INTO)/helm/policyserver/files/crds $(INTO)/manifests/examples
 	@$(BIN)/python -m policy_operator.crd $(INTO)/crds/policyservers.yaml
+	@cp $(INTO)/crds/policyservers.yaml $(INTO)/helm/policyserver/files/crds/
 	@$(BIN)/python examples/cartpole/manifest.py > $(INTO)/manifests/examples/cartpole.yaml
 
 verify: $(VENV)/.dev ## Check that generated files and lock files are what their sources make.
