@@ -17,6 +17,7 @@ from policy_operator.desired import desired_objects
 from policy_operator.errors import PolicyOperatorError
 from policy_operator.local import Endpoint, LocalServer, ProcessFailed
 from policy_operator.manifests import Resolved, dump, read
+from policy_operator.rollout_command import rollout
 from policy_operator.sample_request import SampleRequest, sample_request
 from policy_operator.schema_text import convert, parse_schema_text
 from policy_operator.settings import Settings
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Work with the schema of observations.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+app.command()(rollout)
 
 
 def main() -> None:
