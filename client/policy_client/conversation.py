@@ -21,12 +21,15 @@ class Conversation:
         """Takes the URL above `/predict/`; `raw` sends an observation's numbers without names.
 
         Raises:
-            PolicyError: it is no URL.
+            PolicyError: it is no URL, or the key is nothing that a header can hold.
         """
+        key = (api_key or "").strip()  # files and environments end in a line break
+        if not (key.isascii() and key.isprintable()):
+            raise PolicyError("the API key holds characters that no header can have: give it as it is in the Secret")
         if not url.startswith(("http://", "https://")):
             raise PolicyError(f"the URL {url} doesn't begin with http:// or https://")
         self.url = url.rstrip("/") + ("/predict_raw/" if raw else "/predict/")
-        self.headers = {"Content-Type": "application/json"} | ({"access-token": api_key} if api_key else {})
+        self.headers = {"Content-Type": "application/json"} | ({"access-token": key} if key else {})
         self._raw = raw
         self._states: dict[int, str] = {}
 

@@ -90,6 +90,8 @@ def _session(model: bytes, bundle: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # policies are too small to share out
     options.log_severity_level = 3
+    # Tensors kept in other files would be read from the working directory; from here nothing can be.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 -- ONNX Runtime raises classes of its C++ side without a common base

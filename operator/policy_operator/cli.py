@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from policy_operator.desired import desired_objects
-from policy_operator.errors import PolicyOperatorError
+from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
 from policy_operator.local import Endpoint, LocalServer, ProcessFailed
 from policy_operator.manifests import Resolved, dump, read
 from policy_operator.rollout_command import rollout
@@ -86,6 +86,8 @@ def up(
 
     Example: `policyserver up manifests/examples/cartpole.yaml`
     """
+    if seed is not None and processes > 1:
+        raise InvalidManifestsError(["--seed makes one process repeatable: leave out --processes or --seed"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, leaving nothing behind
     endpoint = Endpoint(host, port, metrics_port, processes)
     server = LocalServer(files, endpoint, lambda message: print(message, file=sys.stderr, flush=True), seed)

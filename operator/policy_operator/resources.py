@@ -15,7 +15,7 @@ MEMORY = r"^(\d+(\.\d*)?|\.\d+)(k|M|G|T|Ki|Mi|Gi|Ti)?$"
 def _matching(pattern: str, examples: str) -> BeforeValidator:
     def written(value: object) -> str:
         text = str(value) if type(value) in (int, str) else ""
-        if re.match(pattern, text) is None:
+        if re.fullmatch(pattern, text, re.ASCII) is None:
             raise ValueError(f"write {examples}")
         return text
 
@@ -47,7 +47,8 @@ class Resources(ConfigModel):
     """What each serving container asks for and may use."""
 
     requests: Amounts | None = None
-    """What the scheduler sets aside; without it, 100m of cpu and 128Mi of memory."""
+    """What the scheduler sets aside. Without it, that is what limits say, or else 100m of cpu and 128Mi of memory, more
+    where several processes serve."""
     limits: Amounts | None = None
     """What it may use at most. A process serves for each whole core of the cpu limit; without a limit, one does, which
     takes about 100 MiB of memory."""

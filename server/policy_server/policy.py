@@ -1,5 +1,6 @@
 """A loaded policy: an observation vector in, the parameters of its action distribution out."""
 
+import os
 import statistics
 import time
 from pathlib import Path
@@ -55,7 +56,8 @@ class Policy:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            # From bytes: a model can't reach for other files.
+            # Tensors kept in other files would be read from the working directory, keys too; from here nothing can be.
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
             session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             policy = cls(manifest, session)
             policy._warm_up()

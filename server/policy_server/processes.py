@@ -92,8 +92,9 @@ class Supervisor(Collector):
         """Returns 0 after a signal; or `BAD_INPUT` when the first processes end with it, for none could begin."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        first = self._workers = [_Worker(self._work, self._arguments) for _ in range(self._count)]
-        beginners, code = set(first), 0
+        for _ in range(self._count):
+            self._start()
+        beginners, code = set(self._workers), 0
         while self._workers:
             ended = wait(
                 [worker.process.sentinel for worker in self._workers], _PAUSE_SECONDS if self._parent else None
@@ -126,8 +127,13 @@ class Supervisor(Collector):
         log.error("%s: starting another", ended)
         time.sleep(_PAUSE_SECONDS)  # what fails at once must not keep the others from their core
         with self._lock:
-            if not self._stopping:
-                self._workers.append(_Worker(self._work, self._arguments))
+            self._start()
+
+    def _start(self) -> None:
+        if not self._stopping:
+            self._workers.append(_Worker(self._work, self._arguments))
+        if self._stopping:  # told meanwhile, when there was nobody yet to be told
+            self._stop()
 
     def _stop(self, *_signal: object) -> None:
         self._stopping = True

@@ -47,11 +47,15 @@ class ShortWays:
         self._farewell = farewell
         # By digest: no key stays in memory.
         self._known: dict[bytes, ShortWay] = {}
+        self._served: Mapping[str, Mounted] = {}
 
     def of(self, head: bytes) -> ShortWay | None:
         """Returns the short way of a request with this head, if it has one now."""
         if self._farewell.said:
             return None
+        if self._served is not self._host.mounted:
+            self._served = self._host.mounted
+            self._known.clear()  # nothing of the former stays in memory
         digest = sha256(head).digest()
         way = self._known.get(digest)
         if way is not None and way.served is self._host.mounted:

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-# As many as there are cores: ONNX Runtime computes without Python's lock, and more threads would only share the cores.
-# They are started when they are first needed.
-_WORKERS = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "inference")
+# One for each core: ONNX Runtime computes without Python's lock. But few, for a container may have less than the cores
+# that it sees; who has more gives them to more processes. They are started when they are first needed.
+_WORKERS = ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0))), "inference")
 
 
 async def in_thread(answer: Callable[[], Result]) -> Result:

@@ -74,6 +74,7 @@ async def _serve(host: Host, serving: Serving, listener: socket.socket, argument
         uvicorn.Config(
             farewell,
             http=partial(PredictionProtocol, ShortWays(host, farewell)),  # type: ignore[arg-type]  # as good as a class
+            ws="none",
             log_config=None,
             access_log=False,  # the metrics count every request
             proxy_headers=False,  # nothing here depends on who the client is, or on what it asked a proxy for

@@ -51,7 +51,7 @@ def _fetch(server: PolicyServer, settings: Settings) -> Object:
         "fetch",
         settings.server_image,
         # Kubernetes would put a variable's value where $(NAME) stands.
-        ["policy_server.importers", "fetch", server.spec.model_uri.replace("$(", "$$("), f"--output={_FETCHED}"],
+        ["policy_server.importers", "fetch", server.spec.model_uri.replace("$", "$$"), f"--output={_FETCHED}"],
         [f"--result={_RESULT}", *fetch_options(server, settings)],
         writable={"fetched": _FETCHED},
         readable=fetch_mounts(server),
@@ -105,7 +105,8 @@ def _resources(server: PolicyServer) -> Object:
     given = server.spec.resources or Resources()
     limits, requests = (amounts.written() if amounts else {} for amounts in (given.limits, given.requests))
     # A request above its limit is refused, and where there is a limit alone, Kubernetes takes it for the request.
-    defaults = {name: amount for name, amount in _REQUESTS.items() if name not in limits}
+    usual = _REQUESTS | ({"memory": f"{64 * (given.processes + 1)}Mi"} if given.processes > 1 else {})
+    defaults = {name: amount for name, amount in usual.items() if name not in limits}
     return {"requests": defaults | requests} | ({"limits": limits} if limits else {})
 
 

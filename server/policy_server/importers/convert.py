@@ -99,7 +99,10 @@ def convert(
                 verbose=verbose,
             )
         bundle = workspace / _BUNDLE
-        regular_files(bundle)  # no links: who wrote it may have run a model's code
+        # No links, for who wrote it may have run a model's code.
+        if bundle.is_symlink():
+            raise ImportFailed("the converter made a link in place of a bundle")
+        regular_files(bundle)
         _, manifest = read_bundle(bundle)
         publish(bundle, output, workspace)
     return Converted(manifest, [str(warning) for warning in warnings])
@@ -128,12 +131,12 @@ def _build(
         raise ImportFailed(f"the source is of the format {detected.format}, --format says {expected}: correct one")
     stage("convert")
     shown = redacted(uri if uri is not None else str(source))
-    model, manifest = _converted(detected, schema, shown, digest, model_output=model_output, trust=trust)
+    model, manifest, warnings = _converted(detected, schema, shown, digest, model_output=model_output, trust=trust)
     stage("check")
     if hashlib.sha256(model).hexdigest() != manifest.model_sha256:
         raise BundleError("the model isn't the one its manifest says: import it again")
     _require_answers(model, manifest)
-    warnings = [] if schema is None else require_compatible(schema, manifest)
+    warnings += [] if schema is None else require_compatible(schema, manifest)
     stage("write")
     write_bundle(workspace / _BUNDLE, model, manifest)
     return warnings
@@ -149,7 +152,7 @@ def _unpacked(source: Path, workspace: Path, expected: ModelFormat | None, max_b
     if detected.path.is_file() and archive.is_zip(detected.path):
         archive.verify(detected.path, max_bytes)  # frameworks don't look for bombs
         if detected.format is ModelFormat.STABLE_BASELINES3 and source.is_dir():
-            return Detected(detected.format, detected.path.parent)  # with the statistics of VecNormalize beside it
+            return Detected(detected.format, source)  # with the statistics of VecNormalize, wherever they lie
     return detected
 
 
@@ -161,9 +164,9 @@ def _converted(
     *,
     model_output: ModelOutput | None,
     trust: bool,
-) -> tuple[bytes, BundleManifest]:
+) -> tuple[bytes, BundleManifest, list[str]]:
     if detected.format is ModelFormat.BUNDLE:
-        return read_bundle(detected.path)  # its origin stays what it was: this is a copy
+        return *read_bundle(detected.path), []  # its origin stays what it was: this is a copy
     if detected.format is ModelFormat.ONNX:
         imported = Imported(detected.path.read_bytes(), None, f"onnxruntime {version('onnxruntime')}")
     else:
@@ -187,7 +190,7 @@ def _converted(
             uri=uri, format=detected.format, sha256=digest, importer=f"policyserver {_own_version()}, {imported.tools}"
         ),
     )
-    return model, manifest
+    return model, manifest, list(imported.warnings)
 
 
 def _require_answers(model: bytes, manifest: BundleManifest) -> None:

@@ -22,6 +22,8 @@ class Imported:
     """What converted it, with versions."""
     state: tuple[State, ...] = ()
     """The memory of a recurrent policy."""
+    warnings: tuple[str, ...] = ()
+    """What may be missing, as far as the file tells."""
 
 
 class Importer(Protocol):

@@ -71,6 +71,8 @@ def _download_once(target: Path, budget: Budget, access: Access) -> None:
     root = PurePosixPath(path)
     for name, info in sorted(files.find(path, detail=True).items()):
         relative = PurePosixPath(name).relative_to(root)
+        if name.endswith("/") and not info.get("size"):
+            continue  # what consoles of object stores make for a folder: an object without content
         if info.get("type") != "file" or info.get("islink") or ".." in relative.parts:
             raise ImportFailed(f"{redacted(budget.uri)} holds {str(relative)!r}, which is no plain file: remove it")
         place = target / relative

@@ -104,7 +104,8 @@ def _require_torch(state: dict[str, Any]) -> None:
     if framework not in (None, "torch"):
         raise ImportFailed(
             f"the policy's framework is {framework}: export the policy as a SavedModel, policy.export_model(DIR), and"
-            " give that"
+            " give that; if it has an observation_filter or normalize_actions, which SavedModels don't hold, train it"
+            " with PyTorch"
         )
     # Whoever trained it had GPUs; here there are none.
     config.update(

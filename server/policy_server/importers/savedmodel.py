@@ -27,6 +27,12 @@ from policy_server.importers.tensorflow_graph import Frozen, tensorflow, to_onnx
 _VARIABLE_READS = ("ReadVariableOp", "VariableV2", "Variable")
 
 
+_UNSCALED = (
+    "an exported SavedModel holds neither RLlib's scaling of actions (normalize_actions, on by default) nor an"
+    " observation_filter: the actions are the network's own; give the checkpoint instead where training had them on"
+)
+
+
 def convert(path: Path, *, trust: bool) -> Imported:  # harmful graphs are refused in any case
     """Returns the part of the SavedModel from observations to distribution parameters, checked against TensorFlow.
 
@@ -49,7 +55,8 @@ def convert(path: Path, *, trust: bool) -> Imported:  # harmful graphs are refus
         order = None if order == sorted(order) else order
     model = to_onnx(tf, frozen, found.observation_size, order, distribution)
     require_same(onnx_model.load(model), observations, answer, "TensorFlow")
-    return Imported(model, distribution, tools(tf))
+    scaled = found.is_rllib and distribution is not None and distribution.continuous
+    return Imported(model, distribution, tools(tf), warnings=(_UNSCALED,) if scaled else ())
 
 
 def _read(folder: Path) -> Any:

@@ -26,6 +26,7 @@ from policy_server.importers.trust import require_trust
 from policy_server.sampling import sampler_for
 
 _STATISTICS = "*normalize*.pkl"
+_KNOWN_PICKLES = ("*replay*buffer*.pkl",)
 _NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 _TOLERANCE = 1e-4
 
@@ -56,15 +57,23 @@ def convert(path: Path, *, trust: bool) -> Imported:
     module = module_of(lambda given: head(observations.given_to_policy(given)), policy)
     trial = observations.trial()
     _require_same_actions(policy, observations.as_framework_has_them(trial), answers(module, trial), distribution)
-    return Imported(to_onnx(module, trial), distribution, tools("stable-baselines3", "onnxscript"))
+    onnx, used = to_onnx(module, trial), tools("stable-baselines3", "onnxscript")
+    return Imported(onnx, distribution, used, warnings=_doubts(policy, statistics))
 
 
 def _files(path: Path) -> tuple[Path, Any]:
     """Returns the archive of the policy and the unpickled VecNormalize, or None."""
     if path.is_dir():
-        archives = [one for one in sorted(path.iterdir()) if one.is_file() and archive.is_zip(one)]
-        (zipped,) = [one for one in archives if {"data", "policy.pth"} <= archive.member_names(one)]
-        found = [(str(one.relative_to(path)), one.read_bytes()) for one in sorted(path.rglob(_STATISTICS))]
+        archives = [one for one in sorted(path.rglob("*")) if one.is_file() and archive.is_zip(one)]
+        policies = [one for one in archives if {"data", "policy.pth"} <= archive.member_names(one)]
+        zipped = min(policies, key=lambda one: len(one.parts))  # the one that was detected; below it lie older ones
+        pickles = [one for one in sorted(path.rglob("*.pkl")) if not any(one.match(known) for known in _KNOWN_PICKLES)]
+        found = [(str(one.relative_to(path)), one.read_bytes()) for one in pickles if one.match(_STATISTICS)]
+        if others := [str(one.relative_to(path)) for one in pickles if not one.match(_STATISTICS)]:
+            raise ImportFailed(
+                f"it can't be told whether {', '.join(others)} belongs to the policy: name what VecNormalize.save wrote"
+                " vec_normalize.pkl, and leave out what it didn't"
+            )
     else:
         zipped, found = path, []
     with zipfile.ZipFile(zipped) as opened:
@@ -149,6 +158,17 @@ def _require_statistics(policy: Any, data: dict[str, Any], statistics: Any) -> N
             "the policy was trained under VecNormalize, and its statistics aren't here: put what VecNormalize.save"
             " writes, as vec_normalize.pkl, and the policy's zip into one folder or archive"
         )
+
+
+def _doubts(policy: Any, statistics: Any) -> tuple[str, ...]:
+    from stable_baselines3.common.policies import ActorCriticPolicy
+
+    if statistics is not None or isinstance(policy, ActorCriticPolicy):
+        return ()
+    return (
+        "the file doesn't tell whether the policy was trained under VecNormalize: if it was, put what VecNormalize.save"
+        " wrote, as vec_normalize.pkl, and the policy's zip into one folder or archive",
+    )
 
 
 def _require_same_actions(policy: Any, observations: Any, answer: Array, distribution: Distribution) -> None:

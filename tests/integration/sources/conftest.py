@@ -121,10 +121,17 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def s3(stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The Secret for an S3 server that checks signatures."""
+    with s3_of(stored, tmp_path_factory.mktemp("s3") / "log", "--nometa") as secret:
+        yield secret
+
+
+@contextmanager
+def s3_of(buckets: Path, log: Path, *options: str) -> Iterator[dict[str, str]]:
+    """Serves a folder's folders as buckets; gives the Secret for it."""
     port = free_port()
     command = [str(program("versitygw")), f"--port=127.0.0.1:{port}", "--quiet"]
-    command += [f"--access={ACCESS_KEY}", f"--secret={SECRET_KEY}", "posix", "--nometa", str(stored)]
-    with running(command, port, tmp_path_factory.mktemp("s3") / "log"):
+    command += [f"--access={ACCESS_KEY}", f"--secret={SECRET_KEY}", "posix", *options, str(buckets)]
+    with running(command, port, log):
         yield {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,

@@ -1,9 +1,13 @@
 """S3, from a server process that checks signatures."""
 
 import hashlib
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
-from tests.integration.sources.conftest import ACCESS_KEY, FOLDER, MODEL, SECRET_KEY, Fetcher
+from tests.integration.sources.conftest import ACCESS_KEY, FOLDER, MODEL, SECRET_KEY, Fetcher, s3_of
 
 
 def test_an_object_is_fetched_with_its_digest(fetch: Fetcher, s3: dict[str, str]) -> None:
@@ -19,6 +23,24 @@ def test_a_prefix_is_fetched_as_a_folder(fetch: Fetcher, s3: dict[str, str]) -> 
     done = fetch("s3://models/saved", "--credentials", fetch.secret(**s3))
     assert done.code == 0, done.errors
     assert fetch.files() == FOLDER
+
+
+def test_the_empty_objects_that_consoles_make_for_folders_are_no_files(fetch: Fetcher, tmp_path: Path) -> None:
+    (tmp_path / "buckets" / "models").mkdir(parents=True)
+    with s3_of(tmp_path / "buckets", tmp_path / "log") as secret:  # with attributes, so that it tells them apart
+        subprocess.run([sys.executable, "-c", _MAKE_FOLDERS], env=os.environ | secret, check=True, timeout=60)
+        done = fetch("s3://models/m", "--credentials", fetch.secret(**secret))
+    assert done.code == 0, done.errors
+    assert fetch.files() == {"variables/x": b"abc"}
+
+
+_MAKE_FOLDERS = """
+import os, s3fs
+files = s3fs.S3FileSystem(endpoint_url=os.environ["AWS_ENDPOINT_URL"], client_kwargs={"region_name": "us-east-1"})
+for key, body in (("m/", b""), ("m/variables/", b""), ("m/variables/x", b"abc")):
+    files.call_s3("put_object", Bucket="models", Key=key, Body=body)
+assert "models/m/variables/" in files.find("models/m")
+"""
 
 
 def test_on_a_laptop_the_environment_has_the_credentials(fetch: Fetcher, s3: dict[str, str]) -> None:

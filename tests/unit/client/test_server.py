@@ -194,3 +194,14 @@ def test_the_prepared_answer_goes_right() -> None:
     # Else the tests above would claim more than they see.
     with answering() as server, Server(server.url) as policy:
         assert policy.get_actions(Mouse())[0].tolist() == RIGHT[1]["actions"]
+
+
+def test_a_key_that_no_header_can_hold_is_refused_and_never_shown() -> None:
+    for key in ("s3cret\nkey", "schlüssel"):
+        with pytest.raises(PolicyError, match="API key") as failure:
+            Server("http://localhost:1", key)
+        assert key not in str(failure.value)
+
+
+def test_the_line_break_at_the_end_of_a_key_is_no_part_of_it() -> None:
+    assert Server("http://localhost:1", "s3cret\n")._conversation.headers["access-token"] == "s3cret"

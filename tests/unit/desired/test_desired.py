@@ -112,6 +112,11 @@ def test_a_limit_below_the_usual_request_is_not_contradicted_by_it() -> None:
     assert given == {"requests": {"cpu": "100m"}, "limits": {"memory": "64Mi"}}
 
 
+def test_several_processes_ask_for_the_memory_that_they_take() -> None:
+    requests = containers(server(resources={"limits": {"cpu": 4}}))["server"]["resources"]["requests"]
+    assert requests == {"memory": "320Mi"}
+
+
 def test_scaling_changes_no_pod() -> None:
     assert template(server(replicas=1)) == template(server(replicas=5))
 
@@ -220,11 +225,6 @@ def test_a_digest_that_is_asked_for_stands_above_the_one_that_was_first_served()
     assert keys[0] != keys[1]
 
 
-def test_a_uri_is_taken_literally() -> None:
-    fetch = containers(server(modelUri="https://models.example/$(HOME).zip"))["fetch"]
-    assert fetch["args"][1] == "https://models.example/$$(HOME).zip"  # Kubernetes makes one $ of two
-
-
 @pytest.mark.parametrize(
     ("model_format", "image"),
     [
@@ -303,3 +303,11 @@ def test_what_is_said_of_the_model_reaches_what_converts_it() -> None:
 def test_trust_reaches_no_other_container() -> None:
     found = containers(server(trust=True))
     assert [name for name, one in found.items() if "--trust" in one["args"]] == ["convert"]
+
+
+@pytest.mark.parametrize("uri", ["https://h/a$$b.zip", "https://h/$(HOME)/m", "https://h/$$(HOME)/$"])
+def test_a_uri_reaches_fetch_as_it_is_whatever_kubernetes_makes_of_dollars(uri: str) -> None:
+    written = containers(server(modelUri=uri))["fetch"]["args"][1]
+    # Kubernetes' rule: $$ is $, $(NAME) a variable, any other $ itself.
+    assert "$" not in written.replace("$$", "")
+    assert written.replace("$$", "$") == uri

@@ -288,3 +288,26 @@ def test_a_connection_on_which_nothing_is_asked_is_closed_after_its_time(new: Bo
     assert not client.wire.closed
     client.wait_for_the_end()
     client.close()
+
+
+@pytest.mark.parametrize("cut", [None, RIGHT.index(b"{") + 5, 30])
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_ignored_and_costs_no_body(new: Both, offer: str, cut: int | None) -> None:
+    """The JDK's client offers HTTP/2 with every request (RFC 9110, section 7.8)."""
+    line = b"POST /p/predict/ HTTP/1.1\r\n"
+    offered = f"connection: Upgrade, HTTP2-Settings\r\nupgrade: {offer}\r\nhttp2-settings: AAEA\r\n".encode()
+    request = RIGHT.replace(line, line + offered)
+    if cut is not None:
+        cut += len(offered)
+    pieces = [request] if cut is None else [request[:cut], request[cut:]]
+    plain = new.alone.send([RIGHT])
+    assert new.short.send(pieces) == plain
+    assert new.short.send(pieces).count(b"HTTP/1.1 200 OK") == 1, "the connection goes on"
+
+
+def test_the_body_behind_an_offer_is_never_a_request_of_its_own(new: Both) -> None:
+    body = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    headers = [(b"connection", b"Upgrade"), (b"upgrade", b"h2c"), (b"content-length", b"%d" % len(body))]
+    answers = new.short.send([message("/p/predict/", headers, b""), body])
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert answers.startswith(b"HTTP/1.1 401 ")

@@ -90,6 +90,14 @@ def test_a_dqn_explores_as_its_training_ended(trained_folder: Path) -> None:
     assert trained.manifest.distribution == QValues(size=2, epsilon=trained.facts["epsilon"])
 
 
+def test_where_nothing_tells_whether_observations_were_normalised_it_is_said(
+    trained_folder: Path, tmp_path: Path
+) -> None:
+    done = import_policy(trained_folder / "dqn" / "model.zip", "--output", tmp_path / "bundle", "--trust")
+    assert done.returncode == 0, done.stderr
+    assert "warning: the file doesn't tell whether the policy was trained under VecNormalize" in done.stderr
+
+
 def test_the_bundle_says_what_made_it_and_nothing_of_the_machine(trained_folder: Path) -> None:
     model, manifest = read_bundle(trained_folder / "ppo_discrete" / "bundle")
     assert "stable-baselines3" in manifest.origin.importer

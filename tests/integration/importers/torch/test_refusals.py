@@ -29,6 +29,7 @@ class Trap:
         ("ppo_image", "image"),
         ("ppo_own_class", "acts otherwise"),
         ("ppo_without_statistics", "vec_normalize.pkl"),
+        ("ppo_statistics_of_another_name", "whether stats.pkl belongs to the policy"),
         ("export_fixed", "torch.export.Dim('batch')"),
         ("export_double", "float64"),
         ("script_writing", "names save"),

@@ -20,7 +20,7 @@ POLICIES = [
     "ppo_state_dependent_squashed", "a2c_box", "a2c_state_dependent", "dqn", "sac", "sac_state_dependent",
     "ppo_normalized", "ppo_normalized_dict", "ppo_normalized_rewards",
 ]  # fmt: skip
-NO_POLICIES = ["td3", "ppo_image", "ppo_own_class", "ppo_without_statistics"]
+NO_POLICIES = ["td3", "ppo_image", "ppo_own_class", "ppo_without_statistics", "ppo_statistics_of_another_name"]
 PROGRAMS = ["script", "script_traced", "script_frozen", "export", "export_several"]
 NO_PROGRAMS = [
     "export_fixed", "export_double", "script_writing", "script_writing_on_load", "script_writing_in_capitals",

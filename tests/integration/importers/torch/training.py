@@ -157,14 +157,16 @@ def sac_state_dependent(folder: Path) -> None:
     save(folder, model, low=[-2, -2], high=[5, 5])
 
 
-def normalized(folder: Path, space: Any, **options: Any) -> None:
+def normalized(
+    folder: Path, space: Any, below: str = "", statistics: str = "vec_normalize.pkl", **options: Any
+) -> None:
     environment = VecNormalize(DummyVecEnv([lambda: Walk(space, spaces.Discrete(3))]), **options)
     model = trained(PPO, environment)
     environment.training = False
     save(folder, model, environment)
-    (folder / "model").mkdir()
-    (folder / "model.zip").rename(folder / "model" / "policy.zip")
-    environment.save(str(folder / "model" / "vec_normalize.pkl"))
+    (folder / "model" / below).mkdir(parents=True)
+    (folder / "model.zip").rename(folder / "model" / below / "policy.zip")
+    environment.save(str(folder / "model" / statistics))
 
 
 def ppo_normalized(folder: Path) -> None:
@@ -173,11 +175,15 @@ def ppo_normalized(folder: Path) -> None:
 
 def ppo_normalized_dict(folder: Path) -> None:
     parts = {"far": box(2, low=500, high=600), "near": box(3), "number": spaces.Discrete(4)}
-    normalized(folder, spaces.Dict(parts), norm_obs_keys=["far"])
+    normalized(folder, spaces.Dict(parts), below="best", norm_obs_keys=["far"])  # as EvalCallback leaves it
 
 
 def ppo_normalized_rewards(folder: Path) -> None:
     normalized(folder, box(4), norm_obs=False)
+
+
+def ppo_statistics_of_another_name(folder: Path) -> None:
+    normalized(folder, box(4), statistics="stats.pkl")
 
 
 def ppo_without_statistics(folder: Path) -> None:
