@@ -1,6 +1,5 @@
 """A loaded policy: an observation vector in, the parameters of its action distribution out."""
 
-import os
 import statistics
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from policy_server.bundle import BundleManifest, read_bundle
 from policy_server.errors import BundleError, InferenceFailed
+from policy_server.onnx_runtime import session_options
 from policy_server.recurrence import Recurrence
 from policy_server.sampling import Sampler, sampler_for
 
@@ -50,15 +50,8 @@ class Policy:
             BundleError: the bundle is damaged, or its model doesn't do what its manifest says.
         """
         model, manifest = read_bundle(bundle)
-        options = onnxruntime.SessionOptions()
-        # A policy takes microseconds: handing it to a pool costs more than it saves, and spinning starves the rest.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         try:
-            # Tensors kept in other files would be read from the working directory, keys too; from here nothing can be.
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
             policy = cls(manifest, session)
             policy._warm_up()
         except InferenceFailed as error:

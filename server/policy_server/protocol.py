@@ -26,13 +26,12 @@ class ShortWay:
     """What is known of a head: which route it asks, with a key that was accepted.
 
     Attributes:
-        served: what the process served when that was found out, and `digests` the keys: either may change.
+        digests: those of the keys when that was found out; they may change.
         mounted: the application.
         route: its route.
         length: that of the body in bytes.
     """
 
-    served: Mapping[str, Mounted]
     digests: object
     mounted: Mounted
     route: str
@@ -55,10 +54,10 @@ class ShortWays:
             return None
         if self._served is not self._host.mounted:
             self._served = self._host.mounted
-            self._known.clear()  # nothing of the former stays in memory
+            self._known.clear()  # what is known is of the former, of which nothing stays in memory
         digest = sha256(head).digest()
         way = self._known.get(digest)
-        if way is not None and way.served is self._host.mounted:
+        if way is not None:
             keys = way.mounted.short[way.route].keys
             if keys is None or keys.digests is way.digests:
                 return way
@@ -73,7 +72,6 @@ class ShortWays:
         read = RequestHead.read(head)
         if read is None:
             return None
-        served = self._host.mounted
         found = self._host.find(read.path)
         if found is None:
             return None
@@ -85,7 +83,7 @@ class ShortWays:
         digests = None if short.keys is None else short.keys.digests
         if short.keys is not None and (read.key is None or not short.keys.accepts(read.key)):
             return None
-        return ShortWay(served, digests, mounted, route, read.length)
+        return ShortWay(digests, mounted, route, read.length)
 
 
 class PredictionProtocol(BoundedProtocol):

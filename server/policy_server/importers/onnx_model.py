@@ -1,6 +1,5 @@
 """What onnxruntime says of an ONNX model; the `onnx` package isn't needed."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,13 +138,13 @@ def run(model: OnnxModel, observations: np.ndarray[Any, Any]) -> np.ndarray[Any,
 
 
 def _session(model: bytes) -> Any:
-    import onnxruntime  # noqa: PLC0415  # the process that only waits for this one needn't load it
+    # The process that only waits for this one needn't load it.
+    import onnxruntime  # noqa: PLC0415
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    # Tensors kept in other files would be read from the working directory; from here nothing can be.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    from policy_server.onnx_runtime import session_options  # noqa: PLC0415
+
+    options = session_options()
+    options.log_severity_level = 4  # what is wrong with the model is said in one line
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base but Exception

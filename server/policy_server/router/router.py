@@ -102,11 +102,7 @@ class Router:
         Raises:
             NoArmLeft: none works.
         """
-        if now >= self._turn:
-            self._turned(now)
-        if self._choices is None:
-            raise NoArmLeft(self._reason)
-        arm, propensity = self._choices.draw(self._random)
+        arm, propensity = self._working(now).draw(self._random)
         self._decided[arm] += 1
         sealed = self.sealer.first(self._tags[arm], int(1000 * now), propensity)
         return Routed(arm, propensity, sealed, sealed)
@@ -135,13 +131,10 @@ class Router:
         Raises:
             NoArmLeft: none works.
         """
-        if now >= self._turn:
-            self._turned(now)
-        if self._choices is None:
-            raise NoArmLeft(self._reason)
-        shares = self._choices.propensities
+        choices = self._working(now)
+        shares = choices.propensities
         if shares is None:
-            arm, propensity = self._choices.draw(self._random)
+            arm, propensity = choices.draw(self._random)
         else:
             arm = rendezvous(episode, [arm.name for arm in self.arms], shares)
             propensity = shares[arm]
@@ -182,6 +175,14 @@ class Router:
         if now >= self._turn:
             self._turned(now)
         self._decided[arm] += 1
+
+    def _working(self, now: float) -> Choices:
+        """Returns what is drawn from now; raises NoArmLeft."""
+        if now >= self._turn:
+            self._turned(now)
+        if self._choices is None:
+            raise NoArmLeft(self._reason)
+        return self._choices
 
     def _turned(self, now: float) -> None:
         """Does what must be done when the snapshot, the bucket or what works has changed, but not for each decision."""
