@@ -1,46 +1,15 @@
-"""What a server process is told: the one module that the operator shares with the server.
-
-It needs pydantic alone, so that the operator's image carries nothing that serves.
-Field descriptions are written for `kubectl explain`, because the resource reuses these models.
-"""
+"""What a policy observes and what kind of action it takes."""
 
 import math
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import Field, FiniteFloat, StringConstraints, model_validator
+
+from policy_server.config.base import ConfigModel
 
 # The least and the greatest number of model inputs that something fills; None: there is no greatest.
 Width = tuple[int, int | None]
-
-
-def first_problem(error: ValidationError) -> str:
-    """Returns where a JSON document is wrong, and how, in one line."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "JSON"
-    return f"{where}: {first['msg']}"
-
-
-class ConfigModel(BaseModel):
-    """camelCase on the wire, as Kubernetes has it; a misspelt field is an error, never ignored."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class ObservationType(StrEnum):
@@ -62,60 +31,6 @@ class ObservationType(StrEnum):
     def item(self) -> "ObservationType":
         """The type of one item of a list; a scalar type is its own."""
         return ObservationType(self.value.removeprefix("List[").removesuffix("]"))
-
-
-class Framework(StrEnum):
-    """What must be there to convert a model; each has an extra and an image of its own, for they are large."""
-
-    TENSORFLOW = "TensorFlow"
-    TORCH = "Torch"
-    RLLIB = "RLlib"
-
-
-class ModelFormat(StrEnum):
-    """The formats that can be imported."""
-
-    BUNDLE = "Bundle"
-    ONNX = "ONNX"
-    SAVED_MODEL = "SavedModel"
-    KERAS = "Keras"
-    TORCH_SCRIPT = "TorchScript"
-    TORCH_EXPORT = "TorchExport"
-    STABLE_BASELINES3 = "StableBaselines3"
-    RLLIB = "RLlib"
-
-    @property
-    def framework(self) -> Framework | None:
-        """What converts it; None: the server's image alone."""
-        return _FRAMEWORKS.get(self)
-
-
-_FRAMEWORKS = {
-    ModelFormat.SAVED_MODEL: Framework.TENSORFLOW,
-    ModelFormat.KERAS: Framework.TENSORFLOW,
-    ModelFormat.TORCH_SCRIPT: Framework.TORCH,
-    ModelFormat.TORCH_EXPORT: Framework.TORCH,
-    ModelFormat.STABLE_BASELINES3: Framework.TORCH,
-    ModelFormat.RLLIB: Framework.RLLIB,
-}
-
-
-MODEL_CREDENTIALS = (
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"),
-    "GOOGLE_APPLICATION_CREDENTIALS_JSON",
-    *("HF_TOKEN", "HF_ENDPOINT"),
-    *("HTTP_ORIGIN", "HTTP_BEARER_TOKEN", "HTTP_USERNAME", "HTTP_PASSWORD"),
-)
-"""What a Secret may say of where models come from; nothing else of it is used."""
-
-
-class ModelOutput(StrEnum):
-    """What the outputs of a model for one discrete action mean."""
-
-    LOGITS = "Logits"
-    PROBABILITIES = "Probabilities"
-    Q_VALUES = "QValues"
 
 
 class Observation(ConfigModel):
@@ -211,7 +126,7 @@ ActionName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 class Schema(ConfigModel):
     """What the policy observes and what kind of action it takes."""
 
-    observations: Annotated[list[Observation], Field(max_length=4096)] = []
+    observations: Annotated[list[Observation], Field(max_length=4096)] = []  # noqa: RUF012 -- pydantic copies it
     """The observations in the order of the model's inputs. Without any, only /predict_raw/ is served."""
     discrete: bool = True
     """Whether actions are integers (true) or real numbers (false)."""
@@ -255,39 +170,3 @@ class Schema(ConfigModel):
         widths = [observation.width for observation in self.observations]
         bounded = [greatest for _, greatest in widths if greatest is not None]
         return sum(least for least, _ in widths), sum(bounded) if len(bounded) == len(widths) else None
-
-
-class PolicyConfig(ConfigModel):
-    """One policy of a server."""
-
-    name: str
-    """The name in metrics and status."""
-    bundle: Path
-    """The folder that an importer wrote."""
-
-
-class ServerConfig(ConfigModel):
-    """All that one PolicyServer's serving process needs to know, as JSON in one file."""
-
-    name: str
-    """The PolicyServer's name; a label of its metrics."""
-    url_path: str
-    """The path under which everything is served, without a slash at either end."""
-    observation_schema: Annotated[Schema, Field(alias="schema")]
-    """What requests hold."""
-    policies: Annotated[list[PolicyConfig], Field(min_length=1, max_length=1)]
-    """What answers."""
-    auth: Literal["apiKey", "none"] = "apiKey"
-    """`none` serves everyone; it must be said, never left out."""
-    api_keys_directory: Path | None = None
-    """A folder in which each file holds one accepted key, as Kubernetes mounts a Secret."""
-    max_body_bytes: Annotated[int, Field(ge=1)] = 1_048_576
-    """The largest request body that is read; beyond it the answer is 413."""
-    seed: int | None = None
-    """Makes the sampled actions repeatable; without it they are not."""
-
-    @model_validator(mode="after")
-    def _keys_or_none(self) -> Self:
-        if (self.auth == "apiKey") != (self.api_keys_directory is not None):
-            raise ValueError("apiKeysDirectory goes with auth: apiKey, and only with it")
-        return self
