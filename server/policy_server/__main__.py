@@ -6,8 +6,9 @@ import socket
 import sys
 from pathlib import Path
 
-from prometheus_client import REGISTRY, start_http_server
+from prometheus_client import REGISTRY
 
+from policy_server.metrics_endpoint import serve_metrics
 from policy_server.processes import Supervisor
 from policy_server.worker import log_to_stderr, refuse_port, work
 
@@ -26,7 +27,7 @@ def main() -> int:
         with socket.create_server((arguments.host, port)):
             pass  # nobody else has it
         port = arguments.metrics_port
-        start_http_server(port, arguments.host)
+        serve_metrics(arguments.host, port, REGISTRY, supervisor.tallies)
     except OSError as error:
         return refuse_port(arguments.host, port, error)
     return supervisor.run()

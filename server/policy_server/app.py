@@ -8,24 +8,26 @@ from fastapi_offline import FastAPIOffline
 
 from policy_server.auth import SECURITY_SCHEMES, ApiKeys, KeyGuard
 from policy_server.body_limit import BodyLimit
+from policy_server.deciding import Alone
 from policy_server.doors.door import Door, Rejection
+from policy_server.doors.feedback import open_feedback
 from policy_server.doors.open_inference import open_inference_protocol
 from policy_server.doors.pathmind import open_pathmind
 from policy_server.doors.seldon import open_seldon
 from policy_server.doors.tutorial import open_tutorial
-from policy_server.engine import Engine
 from policy_server.fast_path import FastPath
 from policy_server.http_errors import answer_exceptions
-from policy_server.metrics import Metrics
+from policy_server.routing.routing import Routing
 from policy_server.schema_document import schema_document
+from policy_server.tallies import Tallies
 
 
-def create_app(engine: Engine, keys: ApiKeys | None, metrics: Metrics) -> tuple[FastAPI, dict[str, FastPath]]:
+def create_app(decider: Alone | Routing, keys: ApiKeys | None, tallies: Tallies) -> tuple[FastAPI, dict[str, FastPath]]:
     """Returns the API of one PolicyServer, and the short ways of some of its routes; without keys it serves everyone.
 
     The API alone answers everything, and the same.
     """
-    config = engine.config
+    config = decider.engine.config
     app = FastAPIOffline(
         title=config.name,
         description="Actions for observations, from a trained policy.",
@@ -40,7 +42,7 @@ def create_app(engine: Engine, keys: ApiKeys | None, metrics: Metrics) -> tuple[
     if keys:
         app.add_middleware(KeyGuard, keys=keys)
         keyed = {"dependencies": SECURITY_SCHEMES, "responses": {401: {"model": Rejection}}}
-    door = Door(app, engine, metrics, keyed, keys)
+    door = Door(app, decider, tallies, decider if isinstance(decider, Routing) else None, keyed, keys)
     open_pathmind(door)  # first, since routes are tried in order
     open_tutorial(door)
     _declare_health(app)
@@ -50,6 +52,7 @@ def create_app(engine: Engine, keys: ApiKeys | None, metrics: Metrics) -> tuple[
         """Returns the schema in the form of Pathmind's `schema.yaml`, without the key."""
         return schema_document(config.observation_schema)
 
+    open_feedback(door)
     open_seldon(door)
     open_inference_protocol(door)
     return app, door.short

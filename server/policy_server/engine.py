@@ -1,14 +1,13 @@
 """The data plane of one PolicyServer, without any transport: each protocol is a thin door to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policy_server.compatibility import require_compatible
-from policy_server.config import Schema, ServerConfig
+from policy_server.config import PolicyConfig, Schema, ServerConfig
 from policy_server.errors import ObservationError
 from policy_server.masking import ActionMask, with_mask_of_size
 from policy_server.observations import Flattening
@@ -20,8 +19,7 @@ Memories = NDArray[np.float32]
 """Of a recurrent policy, `(n, size)`: what it keeps in mind between two steps, see `Recurrence`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One answered prediction.
 
     Attributes:
@@ -36,10 +34,11 @@ class Decision:
 
 
 class Engine:
-    """Answers observations with actions.
+    """Answers observations with one policy's actions.
 
     Attributes:
         config: what it was made from.
+        name: the policy's.
         policy: what answers.
         schema: what observations hold, with what the model adds to it: the length of the mask.
         continuous: whether actions are real numbers.
@@ -47,8 +46,9 @@ class Engine:
         slow: whether one inference takes so long that probes and other requests must not wait for it.
     """
 
-    def __init__(self, config: ServerConfig, policy: Policy, random: np.random.Generator) -> None:
+    def __init__(self, config: ServerConfig, name: str, policy: Policy, random: np.random.Generator) -> None:
         self.config = config
+        self.name = name
         self.policy = policy
         self.warnings = require_compatible(config.observation_schema, policy.manifest)
         actions = policy.manifest.distribution.parameters
@@ -62,14 +62,14 @@ class Engine:
         self._random = random
 
     @classmethod
-    def load(cls, config: ServerConfig) -> Self:
-        """Reads the bundle and checks it against the schema.
+    def load(cls, config: ServerConfig, policy: PolicyConfig) -> Self:
+        """Reads a policy's bundle and checks it against the schema.
 
         Raises:
             BundleError: the bundle can't be served.
             SchemaMismatch: it is for other observations or actions than the schema's.
         """
-        return cls(config, Policy.load(config.policies[0].bundle), np.random.default_rng(config.seed))
+        return cls(config, policy.name, Policy.load(policy.bundle), np.random.default_rng(config.seed))
 
     def slow_for(self, rows: int) -> bool:
         """Tells whether so many inferences, one after the other, would take a millisecond or more."""
@@ -97,41 +97,44 @@ class Engine:
         """Returns the model's inputs `(n, size)` of rows that nothing validated yet; raises ObservationError."""
         return self._flattening.matrix(rows)
 
-    def memory(self, request: dict[str, Any]) -> Memories | None:
-        """Takes the state out of a validated request, before `vector`; None where the policy has none.
+    def memories(self, texts: Sequence[Any]) -> Memories | None:
+        """Returns what a recurrent policy keeps in mind for each row, of the states that requests hold.
 
         Raises:
-            ObservationError: this policy's model didn't give it.
+            ObservationError: this policy's model didn't give one of them; its location is `STATE` and the row.
         """
         if self.policy.recurrence is None:
             return None
         try:
-            return self.policy.recurrence.opened([request.pop(STATE, None)])
+            return self.policy.recurrence.opened(texts)
         except ObservationError as error:
-            raise ObservationError(str(error), (STATE,)) from None
+            raise ObservationError(str(error), (STATE, *error.location)) from None
 
-    def memories(self, requests: Sequence[dict[str, Any]]) -> Memories | None:
-        """As `memory` for many; an ObservationError has the index too."""
+    def _memory(self, text: str | None) -> Memories | None:
         if self.policy.recurrence is None:
             return None
         try:
-            return self.policy.recurrence.opened([request.pop(STATE, None) for request in requests])
+            return self.memories([text])
         except ObservationError as error:
-            raise ObservationError(str(error), (*error.location, STATE)) from None
+            raise ObservationError(str(error), (STATE,)) from None
 
-    def predict(self, vector: NDArray[np.float32], memory: Memories | None = None) -> Decision:
-        """Samples an action; raises ObservationError where the mask allows none, as all below do."""
-        parameters, state = self._step(vector, memory)
-        return Decision(*self.policy.sampler.sample(parameters, self._random), state)
+    def predict(
+        self, vector: NDArray[np.float32], state: str | None = None, *, deterministic: bool = False
+    ) -> Decision:
+        """Returns a decision for one input of the model `(1, size)`, sampled or the most likely.
 
-    def predict_deterministic(self, vector: NDArray[np.float32], memory: Memories | None = None) -> Decision:
-        """Returns the most likely action."""
-        parameters, state = self._step(vector, memory)
-        return Decision(*self.policy.sampler.most_likely(parameters), state)
+        Raises:
+            ObservationError: the mask allows no action, or the state is none that this policy's model gave.
+            InferenceFailed: the model gave no usable answer.
+        """
+        parameters, after = self._step(vector, self._memory(state))
+        sampler = self.policy.sampler
+        made = sampler.most_likely(parameters) if deterministic else sampler.sample(parameters, self._random)
+        return Decision(*made, after)
 
-    def distribution(self, vector: NDArray[np.float32], memory: Memories | None = None) -> dict[str, float]:
-        """Returns each action's probability; raises NotOffered where they can't be listed."""
-        return self.policy.sampler.table(self._step(vector, memory)[0])
+    def distribution(self, vector: NDArray[np.float32], state: str | None = None) -> dict[str, float]:
+        """Returns each action's probability; raises as `predict`, and NotOffered where they can't be listed."""
+        return self.policy.sampler.table(self._step(vector, self._memory(state))[0])
 
     def _step(self, vector: NDArray[np.float32], memory: Memories | None) -> tuple[NDArray[np.float32], str | None]:
         """Returns one distribution's parameters, masked, and the state after it, if there is one."""
@@ -148,21 +151,26 @@ class Engine:
             raise ObservationError(str(error), error.location[1:]) from None
 
     def decide(
-        self, vectors: NDArray[np.float32], memories: Memories | None = None, *, deterministic: bool = False
+        self, vectors: NDArray[np.float32], states: Sequence[Any] | None = None, *, deterministic: bool = False
     ) -> tuple[list[Decision], NDArray[np.float32]]:
         """Returns a decision for each input `(n, size)`, sampled or the most likely, by one inference.
 
         Beside them are the distributions' parameters `(n, parameters)`, masked.
+
+        Raises:
+            ObservationError: a row's mask allows no action; its location begins with the row. Or see `memories`.
+            InferenceFailed: the model gave no usable answer.
         """
-        states: Sequence[str | None] = [None] * len(vectors)
+        after: Sequence[str | None] = [None] * len(vectors)
         if not len(vectors):
             return [], np.empty((0, self.policy.manifest.distribution.parameters), np.float32)
+        memories = self.memories(states or after)
         if memories is None:
             rows = self.policy.parameter_rows(vectors)
         else:
-            rows, states = self.policy.step(vectors, memories)
+            rows, after = self.policy.step(vectors, memories)
         if self._mask is not None:
             rows = self._mask.apply(rows, vectors)
         sampler = self.policy.sampler
         made = map(sampler.most_likely, rows) if deterministic else (sampler.sample(row, self._random) for row in rows)
-        return [Decision(*one, state) for one, state in zip(made, states, strict=True)], rows
+        return [Decision(*one, state) for one, state in zip(made, after, strict=True)], rows

@@ -13,8 +13,8 @@ from pydantic_core import to_json
 
 from policy_server.auth import ApiKeys
 
-Answer = Callable[[Any], dict[str, Any]]
-"""Makes the content of an answer of a validated body; raises where there is none."""
+Answer = Callable[[Any, str | None], dict[str, Any]]
+"""Makes the content of an answer of a validated body and the head's episode; raises where there is none."""
 
 
 class FastPath:
@@ -32,9 +32,9 @@ class FastPath:
         self._validate = TypeAdapter(body).validator.validate_json
         self._answer = answer
 
-    def answer(self, body: bytes) -> bytes | None:
+    def answer(self, body: bytes, episode: str | None) -> bytes | None:
         """Returns the answer's body; or None for a request that FastAPI must answer."""
         try:
-            return to_json(self._answer(self._validate(body)))
+            return to_json(self._answer(self._validate(body), episode))
         except Exception:  # noqa: BLE001  # whatever it is, it happens again on FastAPI's path, which knows what to say
             return None

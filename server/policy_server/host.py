@@ -14,7 +14,7 @@ from starlette.routing import Route, compile_path
 from starlette.types import Message, Receive, Scope, Send
 
 from policy_server.fast_path import FastPath
-from policy_server.metrics import Metrics
+from policy_server.tallies import Tallies
 
 
 class Mounted:
@@ -24,12 +24,12 @@ class Mounted:
         short: the short ways of some of its routes, for who can take them.
     """
 
-    def __init__(self, name: str, app: FastAPI, short: Mapping[str, FastPath], metrics: Metrics) -> None:
+    def __init__(self, name: str, app: FastAPI, short: Mapping[str, FastPath], tallies: Tallies) -> None:
         self.short = short
         self._name = name
         self._app = app
-        self._metrics = metrics
-        self._tallies = {route: metrics.route(name, route) for route in short}
+        self._all = tallies
+        self._tallies = {route: tallies.route(name, route) for route in short}
         paths = [route.path for route in app.routes if isinstance(route, Route)]
         self._declared = {path.rstrip("/"): path for path in paths if "{" not in path}
         self._templates = {path: compile_path(path.rstrip("/"))[0] for path in paths if "{" in path}
@@ -49,12 +49,15 @@ class Mounted:
         try:
             await self._app({**scope, "root_path": prefix, "path": prefix + path}, receive, observe)
         finally:
-            self._metrics.route(self._name, route).count(code, time.perf_counter() - start)
+            self._all.route(self._name, route).count(code, time.perf_counter() - start)
 
-    def answer(self, route: str, body: bytes) -> bytes | None:
-        """Returns the body of the answer to a POST of JSON on a route with a short way; None: only FastAPI can tell."""
+    def answer(self, route: str, body: bytes, episode: str | None) -> bytes | None:
+        """Returns the body of the answer to a POST of JSON on a route with a short way; None: only FastAPI can tell.
+
+        `episode` is what the head says of it.
+        """
         start = time.perf_counter()
-        answer = self.short[route].answer(body)
+        answer = self.short[route].answer(body, episode)
         if answer is not None:
             self._tallies[route].count(200, time.perf_counter() - start)
         return answer

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from policy_server.errors import InferenceFailed, NotOffered, ObservationError
+from policy_server.router.errors import IdRefused, NoArmLeft, RewardRefused, StoreAway
 
 log = logging.getLogger(__name__)
 _MOST_ERRORS = 1000
@@ -29,6 +30,10 @@ def answer_exceptions(app: FastAPI) -> None:
     app.exception_handler(ObservationError)(_unfit)
     app.exception_handler(NotOffered)(_not_offered)
     app.exception_handler(InferenceFailed)(_failed)
+    app.exception_handler(IdRefused)(_not_issued)
+    app.exception_handler(RewardRefused)(_reward_refused)
+    app.exception_handler(NoArmLeft)(_away)
+    app.exception_handler(StoreAway)(_away)
     app.exception_handler(Exception)(_unexpected)
 
 
@@ -92,6 +97,19 @@ async def _not_offered(request: Request, error: NotOffered) -> Response:
 async def _failed(request: Request, error: InferenceFailed) -> Response:
     log.error("inference failed: %s", error)
     return rejection(request.scope, 500, f"The policy gave no usable answer: {error}")
+
+
+async def _not_issued(request: Request, error: IdRefused) -> Response:
+    return rejection(request.scope, 404, str(error))
+
+
+async def _reward_refused(request: Request, error: RewardRefused) -> Response:
+    problem = {"type": "value_error", "loc": ("body", "reward"), "msg": str(error), "input": None}
+    return _unprocessable(request, [problem])
+
+
+async def _away(request: Request, error: NoArmLeft | StoreAway) -> Response:
+    return rejection(request.scope, 503, str(error), {"Retry-After": "1"})
 
 
 async def _unexpected(request: Request, _: Exception) -> Response:

@@ -1,118 +1,47 @@
-"""What Prometheus scrapes, on a port of its own, so that no ingress ever shows it.
+"""What Prometheus scrapes, on a port of its own, so that no ingress ever shows it."""
 
-Counting a request takes a fraction of a microsecond: plain numbers are added up, and what Prometheus reads is made of
-them when it asks. They are added to by one thread, the event loop's, and read by any.
-"""
-
-from bisect import bisect_left
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from prometheus_client import REGISTRY, CollectorRegistry, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
-from policy_server.sampling import Actions
-
-# 100 microseconds to a second: where a policy's answer falls.
-LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-# Actions beyond this index are counted as one, so that a large action space can't flood Prometheus.
-MOST_ACTIONS = 64
+from policy_server.tallies import MOST_ACTIONS, Durations, PolicyTally, Tallies
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a time stamp for each series, which no dashboard reads
 
-
-@dataclass
-class RouteTally:
-    """The requests of one route.
-
-    Attributes:
-        codes: how many were answered with each status.
-        buckets: how many took up to each of `LATENCY_BUCKETS`, and no less; the last, how many took longer.
-        seconds: how long all of them took.
-    """
-
-    codes: dict[int, int] = field(default_factory=dict)
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
-    seconds: float = 0.0
-
-    def count(self, code: int, seconds: float) -> None:
-        """Counts a request that was answered with `code` after so many seconds."""
-        self.codes[code] = self.codes.get(code, 0) + 1
-        self.buckets[bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        self.seconds += seconds
-
-    def add(self, other: "RouteTally") -> None:
-        """Adds what another process counted."""
-        for code, count in other.codes.copy().items():
-            self.codes[code] = self.codes.get(code, 0) + count
-        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
-        self.seconds += other.seconds
-
-
-@dataclass
-class Tallies:
-    """All that one process counts; labels are bounded by the routes, the codes and `MOST_ACTIONS`.
-
-    Attributes:
-        routes: the requests, by PolicyServer and route.
-        actions: the discrete actions, by PolicyServer, policy, component and index.
-        rewards: the number of rewards and their sum, by PolicyServer and policy.
-    """
-
-    routes: dict[tuple[str, str], RouteTally] = field(default_factory=dict)
-    actions: dict[tuple[str, str, int, int], int] = field(default_factory=dict)
-    rewards: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
-
-    def add(self, other: "Tallies") -> None:
-        """Adds what another process counted."""
-        for labels, tally in other.routes.copy().items():
-            self.routes.setdefault(labels, RouteTally()).add(tally)
-        for action, count in other.actions.copy().items():
-            self.actions[action] = self.actions.get(action, 0) + count
-        for policy, (count, total) in other.rewards.copy().items():
-            mine = self.rewards.get(policy, (0, 0.0))
-            self.rewards[policy] = mine[0] + count, mine[1] + total
-
-    def copy(self) -> "Tallies":
-        """Returns what is counted now, while counting goes on."""
-        copied = Tallies()
-        copied.add(self)
-        return copied
+_POLICY = ["policyserver", "policy"]
 
 
 class Metrics(Collector):
-    """Counts, and tells Prometheus' client what was counted."""
+    """Tells Prometheus' client what was counted."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.tallies = Tallies()
         registry.register(self)
 
-    def route(self, policyserver: str, route: str) -> RouteTally:
-        """Returns what counts the requests of a route."""
-        return self.tallies.routes.setdefault((policyserver, route), RouteTally())
-
-    def count_actions(self, policyserver: str, policy: str, actions: Actions) -> None:
-        """Counts the actions of one decision; real numbers are not counted."""
-        counts = self.tallies.actions
-        for component, action in enumerate(actions):
-            if isinstance(action, int):
-                key = policyserver, policy, component, min(action, MOST_ACTIONS)
-                counts[key] = counts.get(key, 0) + 1
-
-    def count_reward(self, policyserver: str, policy: str, reward: float) -> None:
-        """Counts a reward."""
-        count, total = self.tallies.rewards.get((policyserver, policy), (0, 0.0))
-        self.tallies.rewards[policyserver, policy] = count + 1, total + reward
-
     def collect(self) -> Iterable[Metric]:
         """Yields the families as they are now."""
-        return families(self.tallies)
+        return families(self.tallies.copy())
 
 
 def families(tallies: Tallies) -> Iterable[Metric]:
     """Yields the metric families."""
+    yield from _requests(tallies)
+    yield from _decisions(tallies)
+    yield from _rewards(tallies)
+    yield from _routers(tallies)
+    yield from _shadows(tallies)
+
+
+def _requests(tallies: Tallies) -> Iterable[Metric]:
     requests = CounterMetricFamily(
         "policyserver_http_requests", "Requests answered.", labels=["policyserver", "route", "code"]
     )
@@ -121,25 +50,109 @@ def families(tallies: Tallies) -> Iterable[Metric]:
         "Time from a request's arrival to the last byte of its answer.",
         labels=["policyserver", "route"],
     )
-    bounds = [*map(str, LATENCY_BUCKETS), "+Inf"]
-    for labels, tally in tallies.routes.copy().items():
-        for code, count in tally.codes.copy().items():
+    for labels, tally in tallies.routes.items():
+        for code, count in tally.codes.items():
             requests.add_metric([*labels, str(code)], count)
-        latency.add_metric(labels, list(zip(bounds, accumulate(tally.buckets), strict=True)), tally.seconds)
+        _add_durations(latency, labels, tally.durations)
+    yield from (requests, latency)
+
+
+def _add_durations(family: HistogramMetricFamily, labels: Sequence[str], durations: Durations) -> None:
+    bounds = [*map(str, durations.bounds), "+Inf"]
+    family.add_metric(labels, list(zip(bounds, accumulate(durations.buckets), strict=True)), durations.seconds)
+
+
+def _decisions(tallies: Tallies) -> Iterable[Metric]:
     actions = CounterMetricFamily(
         "policyserver_actions",
         "Discrete actions chosen, by component of the action.",
-        labels=["policyserver", "policy", "component", "action"],
+        labels=[*_POLICY, "component", "action"],
     )
-    for (policyserver, policy, component, action), count in tallies.actions.copy().items():
-        name = str(action) if action < MOST_ACTIONS else "other"
-        actions.add_metric([policyserver, policy, str(component), name], count)
+    inference = HistogramMetricFamily(
+        "policyserver_inference_duration_seconds", "Time that a policy took to answer a request.", labels=_POLICY
+    )
+    loaded = GaugeMetricFamily("policyserver_policy_loaded", "Whether the policy can answer.", labels=_POLICY)
+    info = GaugeMetricFamily("policyserver_policy_info", "The model that is loaded.", labels=[*_POLICY, "digest"])
+    failures = _counter("policyserver_inference_failures", "Inferences that gave no usable answer.")
+    for labels, tally in tallies.policies.items():
+        for (component, action), count in tally.actions.items():
+            name = str(action) if action < MOST_ACTIONS else "other"
+            actions.add_metric([*labels, str(component), name], count)
+        _add_durations(inference, labels, tally.inferences)
+        loaded.add_metric(labels, float(tally.digest is not None))
+        if tally.digest is not None:
+            info.add_metric([*labels, tally.digest], 1)
+        failures.add_metric(labels, tally.failures)
+    yield from (actions, inference, loaded, info, failures)
+
+
+def _counter(name: str, documentation: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, documentation, labels=_POLICY)
+
+
+def _rewards(tallies: Tallies) -> Iterable[Metric]:
     # Not a counter: rewards may be negative.
     rewards = SummaryMetricFamily(
-        "policyserver_reward",
-        "Rewards that clients sent as feedback; zeros count too.",
-        labels=["policyserver", "policy"],
+        "policyserver_reward", "Rewards that clients sent as feedback; zeros count too.", labels=_POLICY
     )
-    for policy_labels, (count, total) in tallies.rewards.copy().items():
-        rewards.add_metric(policy_labels, count_value=count, sum_value=total)
-    yield from (requests, latency, actions, rewards)
+    squares = _counter("policyserver_reward_squares", "The sum of these rewards' squares.")
+    for labels, tally in tallies.policies.items():
+        if tally.rewards.count:
+            rewards.add_metric(labels, count_value=tally.rewards.count, sum_value=tally.rewards.total)
+            squares.add_metric(labels, tally.rewards.squares)
+    feedback = CounterMetricFamily(
+        "policyserver_feedback", "Feedback by what became of it.", labels=["policyserver", "outcome"]
+    )
+    for labels, count in tallies.feedback.items():
+        feedback.add_metric(labels, count)
+    yield from (rewards, squares, feedback)
+
+
+def _routers(tallies: Tallies) -> Iterable[Metric]:
+    decisions = _counter("policyserver_router_decisions", "Decisions that a router gave to the policy.")
+    fallbacks = _counter("policyserver_fallback_answers", "Answers for a policy that couldn't give one.")
+    propensity = GaugeMetricFamily(
+        "policyserver_router_propensity", "The probability with which the policy is chosen now.", labels=_POLICY
+    )
+    available = GaugeMetricFamily(
+        "policyserver_router_available", "Whether the policy is among those that may be chosen.", labels=_POLICY
+    )
+    store = GaugeMetricFamily(
+        "policyserver_router_store_up", "Whether the router's store can be used.", labels=["policyserver"]
+    )
+    for policyserver, report in tallies.reports.items():
+        store.add_metric([policyserver], float(report.store_away is None))
+        for arm in report.arms:
+            labels = [policyserver, arm.name]
+            counted = tallies.policies.get((policyserver, arm.name), PolicyTally())
+            if arm.shadow:
+                continue
+            decisions.add_metric(labels, counted.decisions)
+            fallbacks.add_metric(labels, counted.fallbacks)
+            available.add_metric(labels, float(arm.state == "Available"))
+            if arm.weight is not None:
+                propensity.add_metric(labels, arm.weight)
+    yield from (decisions, fallbacks, propensity, available, store)
+
+
+def _shadows(tallies: Tallies) -> Iterable[Metric]:
+    comparisons = _counter("policyserver_shadow_comparisons", "Decisions that a shadow was compared with.")
+    agreements = _counter("policyserver_shadow_agreements", "Comparisons that found the same most likely action.")
+    dropped = _counter("policyserver_shadow_dropped", "Decisions for whose comparison there was no time.")
+    divergence = SummaryMetricFamily(
+        "policyserver_shadow_divergence",
+        "KL divergence in nats from the chosen policy to the shadow; the distance of their actions where these are"
+        " real numbers.",
+        labels=_POLICY,
+    )
+    seconds = SummaryMetricFamily(
+        "policyserver_shadow_duration_seconds", "Time that a shadow took for each comparison.", labels=_POLICY
+    )
+    for labels, tally in tallies.policies.items():
+        if (shadow := tally.shadow) is not None:
+            comparisons.add_metric(labels, shadow.seconds.count)
+            agreements.add_metric(labels, shadow.agreements)
+            dropped.add_metric(labels, shadow.dropped)
+            divergence.add_metric(labels, shadow.divergence.count, shadow.divergence.total)
+            seconds.add_metric(labels, shadow.seconds.count, shadow.seconds.total)
+    yield from (comparisons, agreements, dropped, divergence, seconds)

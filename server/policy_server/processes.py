@@ -18,7 +18,8 @@ from typing import Any
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from policy_server.metrics import Tallies, families
+from policy_server.metrics import families
+from policy_server.tallies import Tallies
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +111,16 @@ class Supervisor(Collector):
         return code
 
     def collect(self) -> Iterable[Metric]:
-        """Yields the sums; what a process counted that has died stays in them."""
+        """Yields the sums as metrics."""
+        return families(self.tallies())
+
+    def tallies(self) -> Tallies:
+        """Returns the sums; what a process counted that has died stays in them."""
         with self._lock:
             tallies = self._ended.copy()
             for worker in self._workers:
                 tallies.add(worker.tallies())
-        yield from families(tallies)
+        return tallies
 
     def _replace(self, worker: _Worker) -> None:
         with self._lock:

@@ -30,12 +30,14 @@ class ShortWay:
         mounted: the application.
         route: its route.
         length: that of the body in bytes.
+        episode: the id of the episode that goes on, if the head has it.
     """
 
     digests: object
     mounted: Mounted
     route: str
     length: int
+    episode: str | None
 
 
 class ShortWays:
@@ -83,7 +85,7 @@ class ShortWays:
         digests = None if short.keys is None else short.keys.digests
         if short.keys is not None and (read.key is None or not short.keys.accepts(read.key)):
             return None
-        return ShortWay(digests, mounted, route, read.length)
+        return ShortWay(digests, mounted, route, read.length, read.episode)
 
 
 class PredictionProtocol(BoundedProtocol):
@@ -116,7 +118,7 @@ class PredictionProtocol(BoundedProtocol):
                 self._unset_keepalive_if_required()
                 return
             if missing == 0 and not self.flow.write_paused:
-                answer = way.mounted.answer(way.route, data[size:])
+                answer = way.mounted.answer(way.route, data[size:], way.episode)
                 if answer is not None:
                     self._send(answer)
                     return

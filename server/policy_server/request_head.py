@@ -8,7 +8,10 @@ import httptools
 from policy_server.auth import KEY_NAME
 
 _KEY = KEY_NAME.encode()
-_ONLY_ONCE = (b"content-length", b"content-type", _KEY)
+EPISODE_HEADER = "X-Episode-Id"
+LONGEST_EPISODE_ID = 256
+_EPISODE = EPISODE_HEADER.lower().encode()
+_ONLY_ONCE = (b"content-length", b"content-type", _KEY, _EPISODE)
 _UNUSUAL = (b"transfer-encoding", b"expect", b"upgrade")
 
 
@@ -20,11 +23,13 @@ class RequestHead:
         path: what is asked for, without the query.
         length: that of the body in bytes, 1 or more.
         key: the API key in its own header, if any.
+        episode: the id of the episode that goes on, if any.
     """
 
     path: str
     length: int
     key: bytes | None
+    episode: str | None
 
     @classmethod
     def read(cls, head: bytes) -> Self | None:
@@ -45,11 +50,15 @@ class RequestHead:
             and fields.get(b"content-type") == b"application/json"
             and fields.get(b"content-length", b"0").isdigit()
             and not any(name in fields for name in _UNUSUAL)
+            and 0 < len(fields.get(_EPISODE, b"-")) <= LONGEST_EPISODE_ID
         )
         if not ordinary or not reader.url.startswith(b"/"):
             return None
         length = int(fields.get(b"content-length", b"0"))
-        return cls(path.decode("ascii"), length, fields.get(_KEY)) if length and b"%" not in path else None
+        if not length or b"%" in path:
+            return None
+        episode = None if (given := fields.get(_EPISODE)) is None else given.decode("latin-1")
+        return cls(path.decode("ascii"), length, fields.get(_KEY), episode)
 
 
 class _Reader:

@@ -11,10 +11,14 @@ from pydantic import ValidationError
 from policy_server.app import create_app
 from policy_server.auth import ApiKeys
 from policy_server.config import ServerConfig, first_problem
+from policy_server.deciding import Alone
 from policy_server.engine import Engine
 from policy_server.errors import ConfigError, PolicyServerError
 from policy_server.host import Host, Mounted
 from policy_server.metrics import Metrics
+from policy_server.routing.opening import open_routing
+from policy_server.routing.routing import Routing
+from policy_server.routing.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,7 @@ class Served:
     prefix: str
     mounted: Mounted
     keys: ApiKeys | None
+    upkeep: Upkeep | None
 
 
 class Serving:
@@ -39,7 +44,8 @@ class Serving:
     def __init__(self, host: Host, path: Path, metrics: Metrics) -> None:
         self._host = host
         self._path = path
-        self._metrics = metrics
+        self._tallies = metrics.tallies
+        self._kept_up: dict[Upkeep, asyncio.Task[None]] = {}
         self._seen: dict[Path, bytes] = {}
         self._served: dict[Path, Served] = {}
         self._trouble = ""
@@ -58,16 +64,32 @@ class Serving:
 
     async def follow(self, seconds: float = 0.5) -> None:
         """Mounts what changes, until cancelled. What can't be loaded is logged and leaves the former in place."""
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await asyncio.to_thread(self._follow_once)
-                self._trouble = ""
-            except Exception as error:
-                if str(error) != self._trouble:
-                    self._trouble = str(error)
-                    foreseen = isinstance(error, PolicyServerError | OSError)
-                    log.error("%s; serving goes on as it was", error, exc_info=None if foreseen else error)
+        try:
+            while True:
+                self._keep_up()
+                await asyncio.sleep(seconds)
+                try:
+                    await asyncio.to_thread(self._follow_once)
+                    self._trouble = ""
+                except Exception as error:
+                    if str(error) != self._trouble:
+                        self._trouble = str(error)
+                        foreseen = isinstance(error, PolicyServerError | OSError)
+                        log.error("%s; serving goes on as it was", error, exc_info=None if foreseen else error)
+        finally:
+            tasks = list(self._kept_up.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _keep_up(self) -> None:
+        """Has the routers that are served kept up, and the others ended."""
+        wanted = [served.upkeep for served in self._served.values() if served.upkeep]
+        for upkeep in self._kept_up.keys() - set(wanted):
+            self._kept_up.pop(upkeep).cancel()
+        for upkeep in wanted:
+            if upkeep not in self._kept_up:
+                self._kept_up[upkeep] = asyncio.create_task(upkeep.run())
 
     def _follow_once(self) -> None:
         for served in self._served.values():
@@ -110,13 +132,25 @@ class Serving:
         except ValidationError as error:
             raise ConfigError(f"{file}: {first_problem(error)}") from None
         keys = ApiKeys(config.api_keys_directory) if config.api_keys_directory else None
-        engine = Engine.load(config)
+        decider, upkeep = self._decider(config)
+        mounted = Mounted(config.name, *create_app(decider, keys, self._tallies), self._tallies)
+        return Served(text, f"/{config.url_path}", mounted, keys, upkeep)
+
+    def _decider(self, config: ServerConfig) -> tuple[Alone | Routing, Upkeep | None]:
+        """Returns what answers, and what must be done for it meanwhile."""
+        if config.routing:
+            routing, upkeep = open_routing(config, self._tallies)
+            for warning in routing.policies.warnings:
+                log.warning("%s: %s", config.name, warning)
+            names = ", ".join(engine.name for engine in routing.policies.loaded)
+            log.info("%s routes among %s under /%s/", config.name, names, config.url_path)
+            return routing, upkeep
+        engine = Engine.load(config, config.policies[0])
         for warning in engine.warnings:
             log.warning("%s: %s", config.name, warning)
-        mounted = Mounted(config.name, *create_app(engine, keys, self._metrics), self._metrics)
         digest = engine.policy.manifest.model_sha256
         log.info("%s serves model %s under /%s/", config.name, digest[:12], config.url_path)
-        return Served(text, f"/{config.url_path}", mounted, keys)
+        return Alone(engine, self._tallies), None
 
     def _mount(self, loaded: dict[Path, Served]) -> list[str]:
         """Serves just these, from one moment to the next; returns what it leaves out because its path is taken."""

@@ -13,6 +13,11 @@ Result = TypeVar("Result")
 _WORKERS = ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0))), "inference")
 
 
+async def in_thread_if(slow: bool, answer: Callable[[], Result]) -> Result:
+    """Returns what `answer` returns: from a thread, if it is slow."""
+    return await in_thread(answer) if slow else answer()
+
+
 async def in_thread(answer: Callable[[], Result]) -> Result:
     """Returns what `answer` returns, and raises what it raises, while the event loop goes on."""
     return await asyncio.get_running_loop().run_in_executor(_WORKERS, answer)

@@ -7,17 +7,19 @@ import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 
 import uvicorn
 import uvloop
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY
 
 from policy_server.draining import DrainingServer, Farewell
 from policy_server.errors import PolicyServerError
 from policy_server.host import Host
 from policy_server.metrics import Metrics
+from policy_server.metrics_endpoint import serve_metrics
 from policy_server.processes import BAD_INPUT, answer_with
 from policy_server.protocol import PredictionProtocol, ShortWays
 from policy_server.serving import Serving
@@ -47,7 +49,7 @@ def work(arguments: argparse.Namespace, questions: Connection | None = None) -> 
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if questions is None:
             port = arguments.metrics_port
-            start_http_server(port, arguments.host)
+            serve_metrics(arguments.host, port, REGISTRY, lambda: metrics.tallies)
         else:
             answer_with(metrics.tallies, questions)
     except OSError as error:
@@ -92,9 +94,11 @@ async def _serve(host: Host, serving: Serving, listener: socket.socket, argument
     try:
         await server.serve(sockets=[listener])
     finally:
-        following.cancel()
         if orphaned:
             orphaned.cancel()
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following  # routers hand over what they know
 
 
 async def _stop_with(server: uvicorn.Server, parent: int) -> None:

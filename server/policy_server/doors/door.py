@@ -1,26 +1,31 @@
-"""What every door has: the application it opens into, the engine behind it, and what is said and counted alike."""
+"""What every door has: the application it opens into, what decides behind it, and what is said and counted alike."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NotRequired
 
-import numpy as np
-from fastapi import FastAPI
-from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from fastapi import Depends, FastAPI, Header
+from pydantic import BaseModel, Field, create_model
 
 from policy_server.auth import ApiKeys
-from policy_server.engine import Decision, Engine, Memories
+from policy_server.deciding import EPISODE, Decided, Decider, routed_content
+from policy_server.engine import Engine
 from policy_server.fast_path import Answer, FastPath
-from policy_server.metrics import Metrics
-from policy_server.threads import in_thread
+from policy_server.recurrence import STATE
+from policy_server.request_head import EPISODE_HEADER, LONGEST_EPISODE_ID
+from policy_server.routing.routing import Routing
+from policy_server.tallies import Tallies
 
 MOST_ROWS = 1024
 """How many observations one request may hold."""
-FEW_ROWS = 8
-"""Up to here sampling takes less time than handing over to a thread."""
 
-Result = TypeVar("Result")
+EpisodeId = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_EPISODE_ID,
+        description="That of the last answer of the episode, unchanged, or a name of your own; none at its beginning.",
+    ),
+]
 
 
 class Rejection(BaseModel):
@@ -29,29 +34,58 @@ class Rejection(BaseModel):
     detail: Annotated[str, Field(description="What is wrong, and the remedy.")]
 
 
+class RouteFields(BaseModel):
+    """Which policy answered, and how it came to that."""
+
+    policy: Annotated[str, Field(description="The policy that answered.")]
+    decision_id: Annotated[str, Field(description="Name the decision by it in POST /feedback.")]
+    episode_id: Annotated[
+        str, Field(description="Send it with the next observation of this episode, and with its rewards.")
+    ]
+    propensity: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="The probability with which the policy was chosen, if it was drawn."),
+    ]
+    moved: Annotated[bool, Field(description="The episode's policy is gone, and this is another one.")] = False
+    fallback: Annotated[
+        bool, Field(description="The chosen policy couldn't answer; nobody learns from this decision.")
+    ] = False
+
+
+def _no_episode() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Door:
     """Where a protocol declares its routes, and how it asks for decisions.
 
     Attributes:
         app: takes the routes.
-        engine: answers.
-        metrics: counts what was decided.
+        decider: answers.
+        tallies: count what happened.
+        routing: the decider, where it is a router.
         keyed: what every route that needs a key says of it to OpenAPI.
         keys: the accepted keys; None serves everyone.
         short: the routes that have a short way, by their path.
     """
 
     app: FastAPI
-    engine: Engine
-    metrics: Metrics
+    decider: Decider
+    tallies: Tallies
+    routing: Routing | None = None
     keyed: dict[str, Any] = field(default_factory=dict)
     keys: ApiKeys | None = None
     short: dict[str, FastPath] = field(default_factory=dict)
 
+    @property
+    def engine(self) -> Engine:
+        """What all policies have in common."""
+        return self.decider.engine
+
     def shorten(self, path: str, body: Any, answer: Answer) -> None:
         """Gives a POST route a short way: `answer` makes its content of a validated body. Slow policies have none."""
-        if not self.engine.slow:
+        if not self.decider.slow:
             self.short[path] = FastPath(body, answer, self.keys, self.engine.config.max_body_bytes)
 
     def described(self, tag: str, responses: dict[int, str] | None = None) -> dict[str, Any]:
@@ -61,56 +95,68 @@ class Door:
             413: "The body is too large.",
             500: "The policy gave no usable answer.",
         } | (responses or {})
+        if self.routing:
+            refusals[503] = "No policy of the router works now, or its store is needed and away."
         described = {code: {"model": Rejection, "description": text} for code, text in refusals.items()}
         return self.keyed | {"tags": [tag], "responses": self.keyed.get("responses", {}) | described}
 
-    def count(self, decision: Decision) -> Decision:
-        """Counts a decision that is about to be told."""
-        config = self.engine.config
-        self.metrics.count_actions(config.name, config.policies[0].name, decision.actions)
-        return decision
+    @property
+    def episode_header(self) -> Any:
+        """The type of a route's argument that is the episode's id in a header; without a router it is always None."""
+        if not self.routing:
+            return Annotated[None, Depends(_no_episode)]
+        described = Header(
+            alias=EPISODE_HEADER,
+            min_length=1,
+            max_length=LONGEST_EPISODE_ID,
+            description="The id of the episode that goes on; in its place, the body may hold `episode_id`.",
+        )
+        return Annotated[str | None, described]
+
+    def context_types(self) -> dict[str, Any]:
+        """Returns what a request may say beside its observation, for a TypedDict."""
+        types: dict[str, Any] = {}
+        if (state := self.state_type()) is not None:
+            types[STATE] = NotRequired[state]
+        if self.routing:
+            types[EPISODE] = NotRequired[EpisodeId | None]
+        return types
+
+    def take_context(self, body: dict[str, Any], episode: str | None) -> tuple[str | None, str | None]:
+        """Takes the state, and the episode's id, out of a validated request; `episode` is what the header says."""
+        state = body.pop(STATE, None) if self.engine.policy.recurrence is not None else None
+        return state, body.pop(EPISODE, episode) if self.routing else None
+
+    def context_fields(self, base: Any) -> Any:
+        """Returns the type of an answer that also has the state and the route, where there are such."""
+        answer: Any = base
+        if self.engine.policy.recurrence is not None:
+            state = Annotated[str, Field(description="Send it with the next observation of this episode.")]
+            name = f"Remembering{answer.__name__}"
+            answer = create_model(name, __base__=answer, __doc__=answer.__doc__, state=(state, ...))
+        if not self.routing:
+            return answer
+        bases: Any = (answer, RouteFields)
+        return create_model(f"Routed{answer.__name__}", __base__=bases, __doc__=answer.__doc__)
+
+    def context(self, decided: Decided) -> dict[str, Any]:
+        """Returns what the fields of `context_fields` are."""
+        decision, routed = decided
+        content = {} if routed is None else routed_content(routed)
+        if decision.state is not None:
+            content[STATE] = decision.state
+        return content
 
     def state_type(self) -> Any:
         """Returns what a request's state is to pydantic, and to OpenAPI; None where the policy has none."""
         if self.engine.policy.recurrence is None:
             return None
         description = "That of the last answer of the episode, unchanged; none at its beginning."
-        return Annotated[
-            str | None, Field(max_length=self.engine.policy.recurrence.text_length, description=description)
-        ]
+        length = self.engine.policy.recurrence.text_length
+        return Annotated[str | None, Field(max_length=length, description=description)]
 
     @property
     def most_rows(self) -> int:
         """How many observations one request may hold; fewer where each has a large state."""
         recurrence = self.engine.policy.recurrence
         return MOST_ROWS if recurrence is None else min(MOST_ROWS, recurrence.most_rows)
-
-    async def run(self, answer: Callable[[], Result]) -> Result:
-        """Returns what `answer` returns, which makes one inference: in a thread, if that is slow."""
-        return await in_thread(answer) if self.engine.slow else answer()
-
-    async def decide(
-        self, vectors: NDArray[np.float32], memories: Memories | None = None, *, deterministic: bool = False
-    ) -> list[Decision]:
-        """Returns a decision for each input of the model `(n, size)`, by one inference, and counts them.
-
-        Raises:
-            ObservationError: a row's mask allows no action; its location begins with the row.
-            InferenceFailed: the model gave no usable answer.
-        """
-        return (await self.decide_with_parameters(vectors, memories, deterministic=deterministic))[0]
-
-    async def decide_with_parameters(
-        self, vectors: NDArray[np.float32], memories: Memories | None = None, *, deterministic: bool = False
-    ) -> tuple[list[Decision], NDArray[np.float32]]:
-        """As `decide`, with the distributions' parameters `(n, parameters)`, masked."""
-
-        def answer() -> tuple[list[Decision], NDArray[np.float32]]:
-            return self.engine.decide(vectors, memories, deterministic=deterministic)
-
-        # Many rows take milliseconds, in which probes and other requests must not wait.
-        long = len(vectors) > FEW_ROWS or self.engine.slow_for(len(vectors))
-        decisions, parameters = await in_thread(answer) if long else answer()
-        for decision in decisions:
-            self.count(decision)
-        return decisions, parameters

@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 from policy_server.doors.door import Door
 from policy_server.doors.inference_messages import InferenceInput, InferenceRequest
 from policy_server.doors.tensors import decoded, decoded_bytes
-from policy_server.engine import Memories
 from policy_server.errors import ObservationError
 from policy_server.recurrence import STATE
 
 INPUT = "observations"
 
 
-def vectors_and_memories(
+def vectors_and_states(
     door: Door, asked: InferenceRequest, tensors: bytes
-) -> tuple[NDArray[np.float32], Memories | None]:
-    """Returns the model's inputs `(n, size)`, and what a recurrent policy keeps in mind for each row.
+) -> tuple[NDArray[np.float32], list[str | None] | None]:
+    """Returns the model's inputs `(n, size)`, and the state of each row where the policy is recurrent.
 
     Args:
         door: knows the policy.
@@ -44,7 +43,7 @@ def vectors_and_memories(
         vectors = door.engine.matrix(observations)
     except ObservationError as error:
         raise ObservationError(str(error), ("inputs", index, "data")) from None
-    return vectors, _memories(door, given.get(STATE), len(vectors))
+    return vectors, _states(door, given.get(STATE), len(vectors))
 
 
 def _tensor(door: Door, given: InferenceInput, index: int, tensors: bytes) -> NDArray[Any]:
@@ -62,12 +61,12 @@ def _tensor(door: Door, given: InferenceInput, index: int, tensors: bytes) -> ND
         raise ObservationError(str(error), ("inputs", index, "data")) from None
 
 
-def _memories(door: Door, given: tuple[int, NDArray[Any]] | None, rows: int) -> Memories | None:
+def _states(door: Door, given: tuple[int, NDArray[Any]] | None, rows: int) -> list[str | None] | None:
     recurrence = door.engine.policy.recurrence
     if recurrence is None:
         return None
     if given is None:
-        return recurrence.opened([None] * rows)
+        return [None] * rows
     index, states = given
     where = ("inputs", index, "data")
     if states.ndim == 1:
@@ -75,14 +74,17 @@ def _memories(door: Door, given: tuple[int, NDArray[Any]] | None, rows: int) -> 
     if states.shape != (rows, recurrence.sealed_bytes) or not ((states >= 0) & (states < 256)).all():
         expected = [rows, recurrence.sealed_bytes]
         raise ObservationError(f"The state must be the bytes of the last answer's, of the shape {expected}", where)
-    texts = [
+    return [
         binascii.b2a_base64(row.tobytes(), newline=False).decode() if row.any() else None
         for row in states.astype(np.uint8)
     ]
-    try:
-        return recurrence.opened(texts)
-    except ObservationError as error:
-        raise ObservationError(f"Row {error.location[0]}: {error}", where) from None
+
+
+def state_error(asked: InferenceRequest, error: ObservationError) -> ObservationError:
+    """Returns an error in one row's state with the place of the tensor that holds it."""
+    names: list[str] = [one.name for one in asked.inputs]
+    index = names.index(STATE)
+    return ObservationError(f"Row {error.location[1]}: {error}", ("inputs", index, "data"))
 
 
 def state_tensor(door: Door, states: list[str | None]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy_server.doors.tensors import DATATYPES
+from policy_server.request_head import LONGEST_EPISODE_ID
 
 OutputName = Literal["actions", "probability", "distribution_parameters"]
 Size = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -47,6 +48,14 @@ class InferenceParameters(BaseModel):
 
     deterministic: Annotated[bool, Field(description="Take the most likely action instead of sampling one.")] = False
     binary_data_output: Annotated[bool, Field(description="Answer in bytes what doesn't say otherwise.")] = False
+    episode_id: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=LONGEST_EPISODE_ID,
+            description="Where there is a router: that of the last answer's parameters, or a name of your own.",
+        ),
+    ] = None
 
 
 class InferenceRequest(BaseModel):
@@ -106,6 +115,10 @@ class InferenceAnswer(BaseModel):
     model_name: str
     model_version: str
     id: str | None = None
+    parameters: Annotated[
+        dict[str, str | float | bool] | None,
+        Field(description="With a router: `policy`, `decision_id`, `episode_id`, `propensity`."),
+    ] = None
     outputs: list[InferredTensor]
 
 

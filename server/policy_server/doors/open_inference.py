@@ -1,9 +1,11 @@
 """The Open Inference Protocol (V2) over REST, as KServe's and Triton's clients speak it: health, metadata, inference.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
-The one model is the PolicyServer, by its name; its version is the beginning of the model's digest.
+The one model is the PolicyServer, by its name; its version is the beginning of the model's digest, and under a router
+that of all models' digests. A router chooses once for each request, however many rows it has.
 """
 
+from hashlib import sha256
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from policy_server.deciding import routed_content
 from policy_server.doors.door import Door
-from policy_server.doors.inference_inputs import INPUT, state_tensor, vectors_and_memories
+from policy_server.doors.inference_inputs import INPUT, state_error, state_tensor, vectors_and_states
 from policy_server.doors.inference_messages import (
     InferenceAnswer,
     InferenceOutput,
@@ -36,6 +39,7 @@ from policy_server.doors.tensors import (
     datatype_of,
     tensors_after,
 )
+from policy_server.errors import ObservationError
 from policy_server.recurrence import STATE
 
 TAG = "Open Inference Protocol"
@@ -68,7 +72,10 @@ def _declare_health(door: Door) -> None:
 
 
 def _model_version(door: Door) -> str:
-    return door.engine.policy.manifest.model_sha256[:12]
+    if door.routing is None:
+        return door.engine.policy.manifest.model_sha256[:12]
+    digests = ",".join(engine.policy.manifest.model_sha256 for engine in door.routing.policies.loaded)
+    return sha256(digests.encode()).hexdigest()[:12]
 
 
 def _require_model(door: Door, name: str, wanted: str) -> None:
@@ -144,10 +151,15 @@ JsonLength = Annotated[
 
 
 def _declare_inference(door: Door) -> None:
+    Episode: Any = door.episode_header  # noqa: N806 -- a type
     Asked: Any = InferenceRequest if door.engine.policy.recurrence is None else RememberingRequest  # noqa: N806 -- a type
 
     async def infer(
-        name: ModelName, asked: Annotated[Asked, Body()], request: Request, json_length: JsonLength = None
+        name: ModelName,
+        asked: Annotated[Asked, Body()],
+        request: Request,
+        json_length: JsonLength = None,
+        episode: Episode = None,
     ) -> Any:
         """Samples an action for each row of `observations`; with the parameter `deterministic`, takes the most likely.
 
@@ -155,7 +167,7 @@ def _declare_inference(door: Door) -> None:
         an action that the mask forbids has the lowest number of float32.
         """
         _require_model(door, name, "")
-        return await _inferred(door, asked, tensors_after(request))
+        return await _inferred(door, asked, tensors_after(request), episode)
 
     async def infer_version(
         name: ModelName,
@@ -163,10 +175,11 @@ def _declare_inference(door: Door) -> None:
         asked: Annotated[Asked, Body()],
         request: Request,
         json_length: JsonLength = None,
+        episode: Episode = None,
     ) -> Any:
         """As without a version; 404 where another one is served."""
         _require_model(door, name, wanted)
-        return await _inferred(door, asked, tensors_after(request))
+        return await _inferred(door, asked, tensors_after(request), episode)
 
     for path, endpoint in (("", infer), ("/versions/{wanted}", infer_version)):
         door.app.router.add_api_route(
@@ -182,10 +195,16 @@ def _declare_inference(door: Door) -> None:
         )
 
 
-async def _inferred(door: Door, asked: InferenceRequest, tensors: bytes) -> InferenceAnswer | Response:
-    vectors, memories = vectors_and_memories(door, asked, tensors)
+async def _inferred(
+    door: Door, asked: InferenceRequest, tensors: bytes, episode: str | None
+) -> InferenceAnswer | Response:
+    vectors, states = vectors_and_states(door, asked, tensors)
     deterministic = asked.parameters.deterministic
-    decisions, parameters = await door.decide_with_parameters(vectors, memories, deterministic=deterministic)
+    episode = asked.parameters.episode_id or episode
+    try:
+        decisions, parameters, routed = await door.decider.rows(vectors, states, episode, deterministic=deterministic)
+    except ObservationError as error:
+        raise state_error(asked, error) if error.location[:1] == (STATE,) else error from None
     distribution = door.engine.policy.manifest.distribution
     kind = np.float32 if door.engine.continuous else np.int64
     rows = [decision.actions for decision in decisions]
@@ -197,7 +216,7 @@ async def _inferred(door: Door, asked: InferenceRequest, tensors: bytes) -> Infe
         STATE: state_tensor(door, [decision.state for decision in decisions]),
     }
     usual: list[InferenceOutput] = [InferenceOutput(name="actions"), InferenceOutput(name="probability")]
-    if memories is not None:
+    if states is not None:
         usual.append(RememberingOutput(name="state"))
     wanted = asked.outputs or usual
     outputs, pieces = [], []
@@ -214,6 +233,8 @@ async def _inferred(door: Door, asked: InferenceRequest, tensors: bytes) -> Infe
     answer = InferenceAnswer(
         model_name=door.engine.config.name, model_version=_model_version(door), id=asked.id, outputs=outputs
     )
+    if routed is not None:
+        answer.parameters = {name: told for name, told in routed_content(routed).items() if told is not None}
     if not pieces:
         return answer
     text = answer.model_dump_json(exclude_none=True).encode()

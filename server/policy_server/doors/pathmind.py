@@ -1,12 +1,13 @@
 """The protocol of Pathmind's policy server, whose clients work unchanged; `/predict_batch/` is ours."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
 from fastapi import Body
 from pydantic import BaseModel, Field
 
+from policy_server.deciding import Decided
 from policy_server.doors.door import Door
-from policy_server.engine import Decision
+from policy_server.errors import ObservationError
 from policy_server.observations import observation_type, raw_observation_type
 from policy_server.recurrence import STATE
 
@@ -15,8 +16,8 @@ TAG = "Predictions"
 
 def open_pathmind(door: Door) -> None:
     """Declares `/predict/` and its kin; without observations in the schema, `/predict_raw/` alone."""
-    app, engine = door.app, door.engine
-    common = door.described(TAG)
+    app, engine, decider = door.app, door.engine, door.decider
+    common = door.described(TAG) | {"response_model_exclude_unset": True}
     names = engine.schema.actions
     number: Any = float if engine.continuous else int
 
@@ -33,87 +34,81 @@ def open_pathmind(door: Door) -> None:
 
         action_names: Annotated[list[str], Field(description="What the schema calls each of the actions.")]
 
-    Answer: Any = NamedAction if names else Action  # noqa: N806 -- a type
-    State: Any = door.state_type()  # noqa: N806 -- a type
-    others = {} if State is None else {STATE: NotRequired[State]}
-    if State is not None:
+    Answer: Any = door.context_fields(NamedAction if names else Action)  # noqa: N806 -- a type
+    Episode: Any = door.episode_header  # noqa: N806 -- a type
 
-        class RememberingAction(Answer):  # type: ignore[misc]  # a class that is known only here
-            """What the policy does, and what it keeps in mind."""
-
-            state: Annotated[str, Field(description="Send it with the next observation of this episode.")]
-
-        Answer = RememberingAction  # noqa: N806 -- a type
-
-    def content(decision: Decision) -> dict[str, Any]:
-        content: dict[str, Any] = {"actions": decision.actions, "probability": decision.probability}
+    def content(decided: Decided) -> dict[str, Any]:
+        actions, probability, _ = decided[0]
+        content: dict[str, Any] = {"actions": actions, "probability": probability}
         if names is not None:
-            content["action_names"] = [names[int(action)] for action in decision.actions]
-        if decision.state is not None:
-            content[STATE] = decision.state
-        return content
+            content["action_names"] = [names[int(action)] for action in actions]
+        return content | door.context(decided)
 
-    def answer(decision: Decision) -> Action:
-        answered: Action = Answer.model_construct(**content(decision))
+    def answer(decided: Decided) -> Action:
+        answered: Action = Answer.model_construct(**content(decided))
         return answered
 
-    def sampled_raw(body: dict[str, Any]) -> Decision:
-        memory = engine.memory(body)
-        return engine.predict(engine.raw_vector(body), memory)
-
     RawObservation: Any = raw_observation_type(  # noqa: N806 -- a type
-        engine.policy.manifest.observation_size, others
+        engine.policy.manifest.observation_size, door.context_types()
     )
 
-    @app.post("/predict_raw/", response_model=Answer, summary="Sample an action for the model's own input", **common)
-    async def predict_raw(observation: Annotated[RawObservation, Body()]) -> Action:
-        """As `/predict/`, with all of the model's inputs in one list."""
-        return answer(door.count(await door.run(lambda: sampled_raw(observation))))
+    def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> dict[str, Any]:
+        """Answers a validated observation on the short way."""
+        state, episode = door.take_context(body, episode)
+        return content(decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
 
-    door.shorten("/predict_raw/", RawObservation, lambda body: content(door.count(sampled_raw(body))))
+    def raw_at_once(body: dict[str, Any], episode: str | None) -> dict[str, Any]:
+        state, episode = door.take_context(body, episode)
+        return content(decider.decide(engine.raw_vector(body), state, episode))
+
+    @app.post("/predict_raw/", response_model=Answer, summary="Sample an action for the model's own input", **common)
+    async def predict_raw(observation: Annotated[RawObservation, Body()], episode: Episode = None) -> Action:
+        """As `/predict/`, with all of the model's inputs in one list."""
+        state, episode = door.take_context(observation, episode)
+        return answer(await decider.decided(engine.raw_vector(observation), state, episode))
+
+    door.shorten("/predict_raw/", RawObservation, raw_at_once)
     if not engine.schema.observations:
         return
-    Observation: Any = observation_type(engine.schema, others)  # noqa: N806 -- a type
-
-    def sampled(body: dict[str, Any]) -> Decision:
-        memory = engine.memory(body)
-        return engine.predict(engine.vector(body), memory)
-
-    def most_likely(body: dict[str, Any]) -> Decision:
-        memory = engine.memory(body)
-        return engine.predict_deterministic(engine.vector(body), memory)
-
-    def table(body: dict[str, Any]) -> dict[str, float]:
-        memory = engine.memory(body)
-        return engine.distribution(engine.vector(body), memory)
+    Observation: Any = observation_type(engine.schema, door.context_types())  # noqa: N806 -- a type
 
     @app.post("/predict/", response_model=Answer, summary="Sample an action", **common)
-    async def predict(observation: Annotated[Observation, Body()]) -> Action:
+    async def predict(observation: Annotated[Observation, Body()], episode: Episode = None) -> Action:
         """Draws an action from the policy's distribution for this observation."""
-        return answer(door.count(await door.run(lambda: sampled(observation))))
+        state, episode = door.take_context(observation, episode)
+        return answer(await decider.decided(engine.vector(observation), state, episode))
 
-    door.shorten("/predict/", Observation, lambda body: content(door.count(sampled(body))))
+    door.shorten("/predict/", Observation, at_once)
 
     @app.post("/predict_deterministic/", response_model=Answer, summary="Take the most likely action", **common)
-    async def predict_deterministic(observation: Annotated[Observation, Body()]) -> Action:
+    async def predict_deterministic(observation: Annotated[Observation, Body()], episode: Episode = None) -> Action:
         """Returns the most likely action: the first among equals, and the mean where actions are real numbers."""
-        return answer(door.count(await door.run(lambda: most_likely(observation))))
+        state, episode = door.take_context(observation, episode)
+        return answer(await decider.decided(engine.vector(observation), state, episode, deterministic=True))
 
-    door.shorten("/predict_deterministic/", Observation, lambda body: content(door.count(most_likely(body))))
+    door.shorten(
+        "/predict_deterministic/", Observation, lambda body, episode: at_once(body, episode, deterministic=True)
+    )
 
     @app.post("/predict_batch/", response_model=list[Answer], summary="Sample an action for each observation", **common)
     async def predict_batch(
         observations: Annotated[list[Observation], Body(max_length=door.most_rows)],
     ) -> list[Action]:
-        """As `/predict/` for each of many observations, answered by one inference, in their order."""
-        memories = engine.memories(observations)
-        return [answer(decision) for decision in await door.decide(engine.vectors(observations), memories)]
+        """As `/predict/` for each of many observations, in their order, by one inference of each policy."""
+        contexts = [door.take_context(observation, None) for observation in observations]
+        states, episodes = [state for state, _ in contexts], [episode for _, episode in contexts]
+        try:
+            decided = await decider.batch(engine.vectors(observations), states, episodes)
+        except ObservationError as error:
+            where = error.location
+            where = (where[1], STATE) if where[:1] == (STATE,) else where
+            raise ObservationError(str(error), where) from None
+        return [answer(one) for one in decided]
 
     no_table = door.described(TAG, {405: "This policy's actions can't be listed."})
 
     @app.post("/distribution/", summary="Show each action's probability", **no_table)
-    async def distribution(observation: Annotated[Observation, Body()]) -> dict[str, float]:
+    async def distribution(observation: Annotated[Observation, Body()], episode: Episode = None) -> dict[str, float]:
         """Returns the probability of every action, by its index; 405 for tuples and for real numbers."""
-        return await door.run(lambda: table(observation))
-
-    door.shorten("/distribution/", Observation, table)
+        state, episode = door.take_context(observation, episode)
+        return await decider.distribution(engine.vector(observation), state, episode)

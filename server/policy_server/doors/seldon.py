@@ -9,13 +9,19 @@ from secrets import token_hex
 from typing import Annotated, Any, Self
 
 import numpy as np
-from fastapi import Body
+from fastapi import Body, HTTPException
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
+from policy_server.deciding import EPISODE, routed_content
 from policy_server.doors.door import MOST_ROWS, Door
-from policy_server.engine import Decision, Memories
+from policy_server.doors.feedback import DECISION, take_reward, take_reward_for_policy
+from policy_server.engine import Decision
 from policy_server.errors import ObservationError
 from policy_server.recurrence import STATE
+from policy_server.request_head import LONGEST_EPISODE_ID
+from policy_server.router.errors import IdRefused
+from policy_server.router.router import Routed
+from policy_server.routing.routing import Routing
 
 TAG = "Seldon"
 VERSIONS = ("v1.0", "v0.1")
@@ -73,7 +79,8 @@ class SeldonRequestMeta(BaseModel):
         dict[str, Any] | None,
         Field(
             description="`state`, for recurrent policies: a list with that of each row, as the tags of the last answer"
-            " have it; null, or nothing, at the beginning of an episode. Others are not looked at."
+            " have it; null, or nothing, at the beginning of an episode. `episode_id`, where there is a router: that of"
+            " the last answer, or a name of your own. Others are not looked at."
         ),
     ] = None
 
@@ -105,7 +112,11 @@ class SeldonMeta(BaseModel):
 
     puid: Annotated[str, Field(description="Names this answer: the request's, or a new one.")]
     tags: Annotated[
-        dict[str, list[Any]], Field(description="`probability` of each row, and `action_names` and `state` if any.")
+        dict[str, Any],
+        Field(
+            description="`probability` of each row, and `action_names` and `state` if any; with a router also"
+            " `policy`, `decision_id`, `episode_id` and `propensity`."
+        ),
     ]
     routing: Annotated[dict[str, int], Field(description="The arm that each router took; empty without a router.")]
 
@@ -132,22 +143,33 @@ class SeldonAcknowledgement(BaseModel):
 
 def open_seldon(door: Door) -> None:
     """Declares predictions and feedback, in both spellings of the version."""
+    Episode: Any = door.episode_header  # noqa: N806 -- a type
 
-    async def seldon_predictions(asked: Annotated[SeldonRequest, Body()]) -> SeldonAnswer:
+    async def seldon_predictions(asked: Annotated[SeldonRequest, Body()], episode: Episode = None) -> SeldonAnswer:
         """Samples an action for each row, as `/predict_raw/` does.
 
         The answer has the encoding of the request; its values are the actions themselves.
         """
         vectors = door.engine.matrix(asked.data.rows)
-        memories = _memories(door, asked, len(vectors))
-        decisions = await door.decide(vectors, memories)
+        states = _states(door, asked, len(vectors))
+        try:
+            decisions, _, routed = await door.decider.rows(vectors, states, _episode(asked) or episode)
+        except ObservationError as error:
+            raise ObservationError(str(error), _where(error.location)) from None
         puid = asked.meta.puid if asked.meta else None
-        return _answer(decisions, asked.data.tensor is not None, puid or token_hex(16), door)
+        return _answer(decisions, routed, asked.data.tensor is not None, puid, door)
 
     async def seldon_feedback(feedback: Annotated[SeldonFeedback, Body()]) -> SeldonAcknowledgement:
-        """Counts the reward in the metrics, zero too. This server has no router, so nothing learns from it."""
-        config = door.engine.config
-        door.metrics.count_reward(config.name, config.policies[0].name, feedback.reward)
+        """Takes the reward of an answer, zero too.
+
+        With a router, the answer is the one that `response.meta` names: by its `puid` or its tag `decision_id`, which
+        are counted once, or else by its `routing` alone, as old clients echo it, of which repeats can't be told.
+        Without a router nothing learns from it.
+        """
+        if door.routing is None:
+            door.tallies.policy(door.engine.config.name, door.engine.name).rewards.take(feedback.reward)
+        else:
+            await _reward(door.routing, feedback)
         return SeldonAcknowledgement()
 
     for version in VERSIONS:
@@ -167,31 +189,67 @@ def open_seldon(door: Door) -> None:
         )(seldon_feedback)
 
 
-def _memories(door: Door, asked: SeldonRequest, rows: int) -> Memories | None:
-    """Returns what a recurrent policy keeps in mind for each row; None for other policies.
+def _episode(asked: SeldonRequest) -> str | None:
+    """Returns the id of the episode that goes on, if the tags have it."""
+    episode = ((asked.meta.tags if asked.meta else None) or {}).get(EPISODE)
+    if episode is not None and not (isinstance(episode, str) and 0 < len(episode) <= LONGEST_EPISODE_ID):
+        message = f"The episode's id must be a text of at most {LONGEST_EPISODE_ID} characters"
+        raise ObservationError(message, ("meta", "tags", EPISODE))
+    return episode
+
+
+def _states(door: Door, asked: SeldonRequest, rows: int) -> list[Any] | None:
+    """Returns the state of each row; None for policies without a memory.
 
     Raises:
-        ObservationError: there are too many rows, or not as many states as rows, or one that the model didn't give.
+        ObservationError: there are too many rows, or not as many states as rows.
     """
-    recurrence = door.engine.policy.recurrence
-    if recurrence is None:
+    if door.engine.policy.recurrence is None:
         return None
     if rows > door.most_rows:
         raise ObservationError(f"There are {rows} rows; this policy's states allow {door.most_rows}", ("data",))
-    where = ("meta", "tags", STATE)
-    told = (asked.meta.tags if asked.meta else None) or {}
-    states = told.get(STATE)
+    states = ((asked.meta.tags if asked.meta else None) or {}).get(STATE)
     if states is None:
-        states = [None] * rows
+        return [None] * rows
     if not isinstance(states, list) or len(states) != rows:
-        raise ObservationError(f"The state must be a list with one for each of the {rows} rows", where)
+        message = f"The state must be a list with one for each of the {rows} rows"
+        raise ObservationError(message, ("meta", "tags", STATE))
+    return states
+
+
+def _where(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    return ("meta", "tags", *location) if location[:1] == (STATE,) else location
+
+
+async def _reward(routing: Routing, feedback: SeldonFeedback) -> None:
+    """Gives a reward to whom the answer in the feedback names.
+
+    Raises:
+        HTTPException: it names nobody; Seldon would have told all.
+    """
+    meta = (feedback.response or {}).get("meta")
+    meta = meta if isinstance(meta, dict) else {}
+    tags = meta.get("tags")
+    for name in (tags.get(DECISION) if isinstance(tags, dict) else None, meta.get("puid")):
+        if isinstance(name, str):
+            try:
+                await take_reward(routing, name, feedback.reward)
+            except IdRefused:
+                continue
+            return
+    arms = meta.get("routing")
+    arm = arms.get(routing.name) if isinstance(arms, dict) else None
+    if type(arm) is not int:
+        raise HTTPException(400, f"response.meta must have the puid, or the routing of {routing.name}, of the answer")
     try:
-        return recurrence.opened(states)
-    except ObservationError as error:
-        raise ObservationError(str(error), (*where, *error.location)) from None
+        await take_reward_for_policy(routing, arm, feedback.reward)
+    except IndexError:
+        raise HTTPException(400, f"response.meta.routing: {routing.name} has no arm {arm} that can be chosen") from None
 
 
-def _answer(decisions: list[Decision], as_tensor: bool, puid: str, door: Door) -> SeldonAnswer:
+def _answer(
+    decisions: list[Decision], routed: Routed | None, as_tensor: bool, puid: str | None, door: Door
+) -> SeldonAnswer:
     rows: list[list[int | float]] = [list(decision.actions) for decision in decisions]
     columns = door.engine.policy.manifest.distribution.components
     data = SeldonActions(names=["action"] if columns == 1 else [f"action_{column}" for column in range(columns)])
@@ -200,9 +258,15 @@ def _answer(decisions: list[Decision], as_tensor: bool, puid: str, door: Door) -
         data.tensor = SeldonActionTensor.model_construct(shape=[len(rows), columns], values=values)
     else:
         data.ndarray = rows
-    tags: dict[str, list[Any]] = {"probability": [decision.probability for decision in decisions]}
+    tags: dict[str, Any] = {"probability": [decision.probability for decision in decisions]}
     if names := door.engine.schema.actions:
         tags["action_names"] = [[names[int(action)] for action in row] for row in rows]
     if door.engine.policy.recurrence is not None:
         tags[STATE] = [decision.state for decision in decisions]
-    return SeldonAnswer(data=data, meta=SeldonMeta(puid=puid, tags=tags, routing={}))
+    routing = {}
+    if routed is not None:
+        tags |= routed_content(routed)
+        names = [policy.name for policy in door.engine.config.policies]
+        routing = {door.engine.config.name: names.index(routed.policy)}
+        puid = puid or routed.id
+    return SeldonAnswer(data=data, meta=SeldonMeta(puid=puid or token_hex(16), tags=tags, routing=routing))

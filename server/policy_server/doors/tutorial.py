@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Body
 from pydantic import BaseModel, Field, FiniteFloat
+from typing_extensions import TypedDict
 
 from policy_server.doors.door import Door
-from policy_server.recurrence import STATE
 
 
 def open_tutorial(door: Door) -> None:
@@ -22,13 +22,12 @@ def open_tutorial(door: Door) -> None:
     single = distribution.single
     Action: Any = int if single else list[number]  # noqa: N806 -- a type
 
-    class TutorialObservation(BaseModel):
-        """What the agent observes."""
-
-        observation: Annotated[
-            list[FiniteFloat],
-            Field(min_length=size, max_length=size, description="The model's inputs in its own order."),
-        ]
+    inputs = Annotated[
+        list[FiniteFloat],
+        Field(min_length=size, max_length=size, description="The model's inputs in its own order."),
+    ]
+    asked_fields: Any = {"observation": inputs, **door.context_types()}
+    Asked: Any = TypedDict("TutorialObservation", asked_fields)  # type: ignore[misc]  # noqa: N806 -- a type
 
     class TutorialAction(BaseModel):
         """What the policy does."""
@@ -37,49 +36,30 @@ def open_tutorial(door: Door) -> None:
             Action, Field(description="A number where the action is one choice, else one number for each component.")
         ]
 
-    State: Any = door.state_type()  # noqa: N806 -- a type
-    Asked: Any = TutorialObservation  # noqa: N806 -- a type
-    Answer: Any = TutorialAction  # noqa: N806 -- a type
-    if State is not None:
+    Answer: Any = door.context_fields(TutorialAction)  # noqa: N806 -- a type
+    Episode: Any = door.episode_header  # noqa: N806 -- a type
 
-        class RememberingObservation(TutorialObservation):
-            """What the agent observes, and what it keeps in mind."""
-
-            state: State = None  # an episode begins
-
-        class RememberingAction(TutorialAction):
-            """What the policy does, and what it keeps in mind."""
-
-            state: Annotated[str, Field(description="Send it with the next observation of this episode.")]
-
-        Asked, Answer = RememberingObservation, RememberingAction  # noqa: N806 -- types
-
-    async def answer(asked: BaseModel) -> BaseModel:
-        body = asked.model_dump()
-        memory = engine.memory(body)
-        vector = engine.raw_vector({"obs": body["observation"]})
-        decision = door.count(await door.run(lambda: engine.predict(vector, memory)))
-        told: dict[str, Any] = {"action": decision.actions[0] if single else decision.actions}
-        answered: BaseModel = Answer.model_construct(
-            **told | ({} if decision.state is None else {STATE: decision.state})
-        )
+    async def answer(asked: Any, episode: str | None) -> BaseModel:
+        vector = engine.raw_vector({"obs": asked["observation"]})
+        decided = await door.decider.decided(vector, *door.take_context(asked, episode))
+        actions = decided[0].actions
+        told: dict[str, Any] = {"action": actions[0] if single else actions}
+        answered: BaseModel = Answer.model_construct(**told | door.context(decided))
         return answered
 
-    @app.get(
-        "/", response_model=Literal["ok"] | Answer, summary="Say ok, or sample an action", **door.described("Health")
+    health, acting = (
+        door.described(tag) | {"response_model_exclude_unset": True} for tag in ("Health", "RLlib tutorial")
     )
-    async def alive(
-        asked: Annotated[Asked | None, Body()] = None,
-    ) -> Any:
+
+    @app.get("/", response_model=Literal["ok"] | Answer, summary="Say ok, or sample an action", **health)
+    async def alive(asked: Annotated[Asked | None, Body()] = None, episode: Episode = None) -> Any:
         """Without a body: tells that the server is there, and needs no key.
 
         With one: as POST, for clients of Ray's tutorial, which send GET.
         """
-        return "ok" if asked is None else await answer(asked)
+        return "ok" if asked is None else await answer(asked, episode)
 
-    described = door.described("RLlib tutorial")
-
-    @app.post("/", response_model=Answer, summary="Sample an action for the model's own input", **described)
-    async def act(asked: Annotated[Asked, Body()]) -> Any:
+    @app.post("/", response_model=Answer, summary="Sample an action for the model's own input", **acting)
+    async def act(asked: Annotated[Asked, Body()], episode: Episode = None) -> Any:
         """As `/predict_raw/`, in the words of Ray's tutorial."""
-        return await answer(asked)
+        return await answer(asked, episode)

@@ -32,8 +32,8 @@ class Feedback:
             now: the time.
             episode: whether the id was given as that of an episode.
             done: whether the episode is over.
-            part: tells this reward from others of its episode. Without it, a repeat of a reward that came by the
-                episode's id is only known once the episode is over.
+            part: tells this reward from others of its episode; that of a later decision is told by its id. Without
+                it, a repeat of a reward that came by the episode's id is only known once the episode is over.
 
         Raises:
             NotIssued: the id is none of this router's.
@@ -47,7 +47,7 @@ class Feedback:
         except Expired:
             return Outcome.LATE
         if issued.kind == Kind.STEP:
-            episode, part = True, issued.step.hex()
+            episode, part = True, part or issued.step.hex()
         # The range is that of what is learned: a sum's parts may be anything.
         require_reward(reward, None if episode and told.fold == Fold.SUM else told.bounds)
         if issued.arm == NOBODY:

@@ -1,13 +1,13 @@
 """Sealed ids: what a decision was, in 60 characters that only this router can have written."""
 
 import os
-from base64 import urlsafe_b64encode
-from binascii import Error, a2b_base64
+from binascii import Error, a2b_base64, b2a_base64
+from collections.abc import Callable
 from enum import IntEnum
-from hashlib import sha256
+from hashlib import blake2b
 from hmac import compare_digest
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from policy_server.router.errors import Expired, NotIssued, OtherEpoch
 
@@ -16,13 +16,13 @@ NOBODY = 0
 """The tag of no arm: its answers are not learned from."""
 NONCE_BYTES = 8
 _TAG_BYTES = 16
-"""Of HMAC-SHA-256's 32: RFC 2104, section 5, allows half of them."""
+_HEAD = Struct(">BIIQf")
 _BODY = Struct(">BIIQf8s")
 _FIRST_LENGTH = _BODY.size + _TAG_BYTES
 _STEP_LENGTH = _FIRST_LENGTH + NONCE_BYTES + 1
 """One byte of padding spares base64 its own."""
-_BLOCK = 64
 _TEXT_LENGTHS = {4 * length // 3: length for length in (_FIRST_LENGTH, _STEP_LENGTH)}
+_URL = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_+/", b"+/  ")
 """From the alphabet of URLs to the usual one, whose own signs are refused: each id has one spelling."""
 _SKEW = 60.0
@@ -72,16 +72,24 @@ class Sealer:
     def __init__(self, key: bytes, epoch: int) -> None:
         self.key = key
         self.epoch = epoch
-        # HMAC by its definition (RFC 2104), the two keyed blocks hashed beforehand: `hmac` takes three times as long.
-        padded = (key if len(key) <= _BLOCK else sha256(key).digest()).ljust(_BLOCK, b"\0")
-        self._inner = sha256(bytes(byte ^ 0x36 for byte in padded))
-        self._outer = sha256(bytes(byte ^ 0x5C for byte in padded))
 
     def first(self, arm: int, time: int, propensity: float | None) -> str:
-        """Returns the id of a decision that belongs to no episode yet; 2 µs."""
+        """Returns the id of a decision that belongs to no episode yet."""
+        return self.series(arm, time, propensity)()
+
+    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[], str]:
+        """Returns what makes ids of decisions with all of this in common, 1.3 µs each: all but the nonce is done."""
         sealed = _NO_PROPENSITY if propensity is None else propensity
-        body = _BODY.pack(Kind.FIRST, self.epoch, arm, time, sealed, _nonce())
-        return urlsafe_b64encode(body + self._code(body)).decode()
+        head = _HEAD.pack(Kind.FIRST, self.epoch, arm, time, sealed)
+        text, code = _text(head), self._code_of(head)  # 21 bytes are 28 characters, without any of the next byte
+
+        def seal() -> str:
+            nonce = _nonce()
+            one = code.copy()
+            one.update(nonce)
+            return text + _text(nonce + one.digest())
+
+        return seal
 
     def named(self, arm: int, time: int, propensity: float | None, episode: str) -> Issued:
         """Returns what the id of an episode that was named elsewhere would say: the same nonce on all replicas."""
@@ -92,13 +100,13 @@ class Sealer:
         return self._sealed(episode, Kind.FIRST, b"")
 
     def step(self, episode: Issued) -> str:
-        """Returns the id of a later decision of an episode; 2 µs."""
+        """Returns the id of a later decision of an episode."""
         return self._sealed(episode, Kind.STEP, _nonce() + b"\0")
 
     def _sealed(self, episode: Issued, kind: Kind, step: bytes) -> str:
         sealed = _NO_PROPENSITY if episode.propensity is None else episode.propensity
         body = _BODY.pack(kind, self.epoch, episode.arm, episode.time, sealed, episode.nonce) + step
-        return urlsafe_b64encode(body + self._code(body)).decode()
+        return _text(body + self._code(body))
 
     def opened(self, text: str, now: float, longest: float) -> Issued:
         """Returns what an id says.
@@ -138,12 +146,15 @@ class Sealer:
         return issued
 
     def _code(self, body: bytes) -> bytes:
-        """Returns the first half of the body's HMAC-SHA-256."""
-        inner = self._inner.copy()
-        inner.update(body)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()[:_TAG_BYTES]
+        return bytes(self._code_of(body).digest())
+
+    def _code_of(self, body: bytes) -> Any:
+        """Returns BLAKE2b with a key (RFC 7693): a code of one pass, where HMAC takes two."""
+        return blake2b(body, digest_size=_TAG_BYTES, key=self.key)
+
+
+def _text(sealed: bytes) -> str:
+    return b2a_base64(sealed, newline=False).translate(_URL).decode()
 
 
 _NONCES: list[bytes] = []

@@ -42,18 +42,35 @@ class NamedEpisodes:
             NoArmLeft: none works.
             StoreAway: the arm can't be told.
         """
+        routed, new = await self._pinned(episode, now)
+        if new:
+            self._router.count(routed.arm, now)
+        return routed
+
+    async def begun(self, episode: str, now: float) -> Routed | None:
+        """Returns a decision of an episode that has begun; None: it hasn't, as far as can be told.
+
+        Raises:
+            NoArmLeft: none works.
+            StoreAway: the arm can't be told.
+        """
+        if (known := self.known(episode, now)) is not None:
+            return known
+        routed, new = await self._pinned(episode, now)
+        return None if new else routed
+
+    async def _pinned(self, episode: str, now: float) -> tuple[Routed, bool]:
+        """Returns a decision of the episode, pinned from now on, and whether it wasn't before."""
         drawn = self._router.named(episode, now)
         nonce = self._router.sealer.named(0, 0, None, episode).nonce
         seconds = self._router.settings.longest_episode
         wanted = Pin(self._router.arms[drawn.arm].tag, drawn.propensity)
         pin, new = await self._store.pin(nonce, wanted, now, seconds)
-        if new:
-            self._router.count(drawn.arm, now)
         # Half as long as in the store: asked again before it is forgotten there.
         self._pins[episode] = pin, now + seconds / 2
         while len(self._pins) > REMEMBERED:
             self._pins.popitem(last=False)
-        return self._routed(episode, pin, now)
+        return self._routed(episode, pin, now), new
 
     def _routed(self, episode: str, pin: Pin, now: float) -> Routed:
         arm = self._router.index(pin.arm)

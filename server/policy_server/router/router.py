@@ -1,6 +1,6 @@
 """Decides which arm answers, from the last snapshot of what was learned."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import NamedTuple
@@ -15,6 +15,9 @@ from policy_server.router.settings import RouterSettings
 from policy_server.router.sticky import rendezvous
 from policy_server.router.store import State
 
+_SERIES_SECONDS = 0.05
+"""For how long ids say the same time, and what they have in common is sealed once."""
+
 
 class Routed(NamedTuple):
     """Which arm answers, and as what.
@@ -25,14 +28,18 @@ class Routed(NamedTuple):
             part of one; None: it wasn't drawn.
         id: the decision's.
         episode: the id that keeps an episode on this arm; that of its first decision is the decision's.
+        policy: the arm's name.
         moved: whether the episode had to leave its arm, which is gone; `episode` is another one then.
+        fallback: whether this arm answered because the one that was chosen couldn't; nobody learns from that.
     """
 
     arm: int
     propensity: float | None
     id: str
     episode: str
+    policy: str
     moved: bool = False
+    fallback: bool = False
 
 
 class Router:
@@ -59,11 +66,14 @@ class Router:
         self._state = state
         self._random = random
         self._tags = [arm.tag for arm in arms]
+        self._names = [arm.name for arm in arms]
         self._indices = {tag: index for index, tag in enumerate(self._tags)}
         self._decided = [0] * len(arms)
         self._uncounted: dict[tuple[int, int], int] = {}
         self._bucket = 0
         self._turn = -inf
+        self._series: dict[int, Callable[[], str]] = {}
+        self._series_end = -inf
         self._reason = ""
         self.refresh(state, now)
 
@@ -71,6 +81,11 @@ class Router:
     def propensities(self) -> tuple[float, ...] | None:
         """The probability of each arm now; None: arms aren't drawn, or none is left."""
         return self._choices.propensities if self._choices else None
+
+    @property
+    def state(self) -> State:
+        """The last snapshot."""
+        return self._state
 
     def index(self, tag: int) -> int | None:
         """Returns the index of the arm with this tag; None: it is gone."""
@@ -104,8 +119,13 @@ class Router:
         """
         arm, propensity = self._working(now).draw(self._random)
         self._decided[arm] += 1
-        sealed = self.sealer.first(self._tags[arm], int(1000 * now), propensity)
-        return Routed(arm, propensity, sealed, sealed)
+        if now >= self._series_end:
+            self._series, self._series_end = {}, min(self._turn, now + _SERIES_SECONDS)
+        seal = self._series.get(arm)
+        if seal is None:
+            seal = self._series[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
+        sealed = seal()
+        return Routed(arm, propensity, sealed, sealed, self._names[arm])
 
     def resume(self, episode: str, now: float) -> Routed:
         """Keeps an episode on its arm, by the id of any of its decisions, or moves it where that arm is gone.
@@ -121,7 +141,7 @@ class Router:
         arm = self._indices.get(issued.arm)
         if arm is None:
             return self._moved(episode, now)
-        return Routed(arm, issued.propensity, self.sealer.step(issued), episode)
+        return Routed(arm, issued.propensity, self.sealer.step(issued), episode, self._names[arm])
 
     def named(self, episode: str, now: float) -> Routed:
         """Returns the arm of an episode that the client named, by weighted rendezvous under the shares of now.
@@ -143,7 +163,7 @@ class Router:
     def kept(self, episode: str, arm: int, propensity: float | None, now: float) -> Routed:
         """Returns a decision of an episode that was named elsewhere and has this arm."""
         issued = self.sealer.named(self._tags[arm], int(1000 * now), propensity, episode)
-        return Routed(arm, propensity, self.sealer.step(issued), episode)
+        return Routed(arm, propensity, self.sealer.step(issued), episode, self._names[arm])
 
     def _moved(self, episode: str, now: float) -> Routed:
         """Returns a new arm: by the old id, so that a client that goes on sending it doesn't change arms each time."""
@@ -151,13 +171,25 @@ class Router:
         issued = self.sealer.named(self._tags[routed.arm], int(1000 * now), routed.propensity, episode)
         return routed._replace(episode=self.sealer.episode(issued), moved=True)
 
-    def failed(self, routed: Routed, now: float) -> str:
-        """Notes that the arm couldn't answer; returns the id for the fallback's answer, which nobody learns from."""
-        if routed.id == routed.episode and self._decided[routed.arm]:
-            self._decided[routed.arm] -= 1
+    def failed(self, routed: Routed, now: float) -> None:
+        """Notes that the arm couldn't answer."""
+        self.withdraw(routed)
         if self.availability.failed(routed.arm, now):
             self._turned(now)
-        return self.sealer.first(NOBODY, int(1000 * now), None)
+
+    def stand_in(self, arm: int, failed: Routed | None, now: float) -> Routed:
+        """Returns what an arm answers as in place of one that failed, or of one that there wasn't.
+
+        An episode that had begun goes on with its own arm.
+        """
+        unlearned = self.sealer.first(NOBODY, int(1000 * now), None)
+        episode = unlearned if failed is None or failed.id == failed.episode else failed.episode
+        return Routed(arm, None, unlearned, episode, self._names[arm], fallback=True)
+
+    def withdraw(self, routed: Routed) -> None:
+        """Takes back a decision that came to nothing."""
+        if routed.id == routed.episode and self._decided[routed.arm]:
+            self._decided[routed.arm] -= 1
 
     def unloadable(self, arm: int, now: float) -> None:
         """Notes that an arm can't answer anything; it is tried again after a while."""
@@ -187,6 +219,7 @@ class Router:
     def _turned(self, now: float) -> None:
         """Does what must be done when the snapshot, the bucket or what works has changed, but not for each decision."""
         self._flush()
+        self._series_end = -inf
         self._bucket = self.settings.horizon.bucket(int(1000 * now))
         self.availability.update(now)
         self._turn = min((self._bucket + self.settings.horizon.fine) / 1000, self.availability.next_change)

@@ -80,7 +80,8 @@ class StoreContract(StoreTests):
             async with self.replica(opener, settings) as one:
                 decision = one.router.decide(NOW)
                 assert await one.feedback.take(decision.id, 1, NOW + 61) == Outcome.LATE
-                assert await one.feedback.take(one.router.failed(decision, NOW), 1, NOW) == Outcome.UNROUTED
+                instead = one.router.stand_in(1, decision, NOW)
+                assert await one.feedback.take(instead.id, 1, NOW) == Outcome.UNROUTED
                 assert await one.feedback.take(decision.id, 1, NOW + 10**6, episode=True) == Outcome.LATE
                 with pytest.raises(NotIssued):
                     await one.feedback.take(decision.id[::-1], 1, NOW)

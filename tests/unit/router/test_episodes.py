@@ -144,6 +144,7 @@ def test_a_pin_whose_arm_is_gone_is_marked_and_memory_is_bounded(tmp_path: Path)
 def test_what_the_fallback_answered_belongs_to_no_arm() -> None:
     routed = router(ABTest((1, 1, 1)))
     first = routed.decide(NOW)
-    issued = routed.sealer.opened(routed.failed(first, NOW), NOW, 10)
+    routed.failed(first, NOW)
+    issued = routed.sealer.opened(routed.stand_in(1, first, NOW).id, NOW, 10)
     assert (issued.arm, issued.propensity) == (NOBODY, None)
     assert routed.uncounted() == {}

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from policy_server.bundle import Categorical
-from policy_server.doors.door import FEW_ROWS, MOST_ROWS
+from policy_server.deciding import FEW_ROWS
+from policy_server.doors.door import MOST_ROWS
 from policy_server.policy import Policy
 from tests.bundles import floats, write_linear_bundle
 from tests.unit.server.conftest import Serve

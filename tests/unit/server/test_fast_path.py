@@ -53,8 +53,8 @@ class Both:
         return host
 
     def _counting(self, answer: Any) -> Any:
-        def counted(body: bytes) -> bytes | None:
-            answered: bytes | None = answer(body)
+        def counted(body: bytes, episode: str | None) -> bytes | None:
+            answered: bytes | None = answer(body, episode)
             self.taken += answered is not None
             return answered
 

@@ -13,20 +13,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
-from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from policy_server.app import create_app
 from policy_server.bundle import MOST_STATE, BundleManifest, Categorical, State, read_bundle
 from policy_server.config import Schema, ServerConfig
+from policy_server.deciding import Alone
 from policy_server.engine import Engine
 from policy_server.errors import BundleError, ImportFailed, SchemaMismatch
 from policy_server.importers.convert import convert
 from policy_server.importers.onnx_state import STATE_PROPERTY
-from policy_server.metrics import Metrics
 from policy_server.recurrence import Recurrence
 from policy_server.sampling import softmax
+from policy_server.tallies import Tallies
 from tests.bundles import config_text, floats, write_linear_bundle
 from tests.models import STATES, loop, recurrent_model, write_model_bundle, write_recurrent_bundle
 from tests.unit.server.conftest import Serve
@@ -323,17 +323,18 @@ def test_the_short_way_answers_as_fastapi_does(tmp_path: Path) -> None:
     text = config_text(write_recurrent_bundle(tmp_path / "recurrent"), NAMES, seed=3)
 
     def made() -> Any:
-        return create_app(Engine.load(ServerConfig.model_validate_json(text)), None, Metrics(CollectorRegistry()))
+        config = ServerConfig.model_validate_json(text)
+        return create_app(Alone(Engine.load(config, config.policies[0]), Tallies()), None, Tallies())
 
     (app, _), (_, short) = made(), made()
     alone, state = TestClient(app), None
     for observation in EPISODE:
         content = json.dumps(body(observation, state)).encode()
         answer = alone.post("/predict/", content=content).content
-        assert short["/predict/"].answer(content) == answer
+        assert short["/predict/"].answer(content, None) == answer
         state = json.loads(answer)["state"]
     wrong = json.dumps(body(EPISODE[0], WRONG["changed"][0])).encode()
-    assert short["/predict/"].answer(wrong) is None
+    assert short["/predict/"].answer(wrong, None) is None
 
 
 def test_a_mask_holds_in_every_step(serve: Serve, tmp_path: Path) -> None:

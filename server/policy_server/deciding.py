@@ -1,0 +1,158 @@
+"""How a request becomes a decision: by the one policy that there is, or by the one that a router chooses.
+
+Whoever answers requests asks a `Decider` and needn't know which it is. Nothing here knows a protocol.
+"""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy_server.engine import Decision, Engine
+from policy_server.router.router import Routed
+from policy_server.tallies import Tallies
+from policy_server.threads import in_thread_if
+
+FEW_ROWS = 8
+"""Up to here sampling takes less time than handing over to a thread."""
+
+EPISODE = "episode_id"
+"""The key under which requests and answers of routed servers hold an episode's id."""
+
+Vectors = NDArray[np.float32]
+"""The model's inputs, `(n, size)`."""
+
+
+Decided = tuple[Decision, Routed | None]
+"""A decision, and how a router came to it, if one did."""
+
+
+class MustWait(Exception):
+    """A request can't be answered at once."""
+
+
+class Decider(Protocol):
+    """Answers requests; `episode` is the id of one that goes on, `state` a recurrent policy's memory of it.
+
+    Each method raises:
+        ObservationError: a mask allows no action, or a state is none that the policy gave.
+        InferenceFailed: no usable answer was given.
+        NoArmLeft: a router has nothing that works.
+
+    Attributes:
+        engine: what all policies have in common: the inputs and the actions.
+        slow: whether a policy is so slow that other requests must not wait for it.
+    """
+
+    engine: Engine
+    slow: bool
+
+    def decide(
+        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
+    ) -> Decided:
+        """Decides on one observation at once; raises MustWait where that can't be done."""
+
+    async def decided(
+        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
+    ) -> Decided:
+        """Decides on one observation."""
+
+    async def rows(
+        self, vectors: Vectors, states: Sequence[Any] | None, episode: str | None, *, deterministic: bool = False
+    ) -> tuple[list[Decision], Vectors, Routed | None]:
+        """Decides on many observations with one policy, by one inference; with the distributions' parameters.
+
+        An ObservationError has the row in its location: first for a mask, after `STATE` for a state.
+        """
+
+    async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
+        """Decides on many observations, each for itself; an ObservationError is as that of `rows`."""
+
+    async def distribution(self, vector: Vectors, state: str | None, episode: str | None) -> dict[str, float]:
+        """Returns each action's probability; raises NotOffered where they can't be listed."""
+
+
+class Alone:
+    """One policy, without a router."""
+
+    def __init__(self, engine: Engine, tallies: Tallies) -> None:
+        self.engine = engine
+        self.slow = engine.slow_for(1)
+        self._tally = tallies.policy(engine.config.name, engine.name)
+        self._tally.loaded(engine.policy.manifest.model_sha256)
+
+    def decide(
+        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
+    ) -> Decided:
+        """See `Decider`."""
+        del episode  # whichever it is, it has this policy
+        start = perf_counter()
+        return self._counted(start, self.engine.predict(vector, state, deterministic=deterministic)), None
+
+    async def decided(
+        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
+    ) -> Decided:
+        """See `Decider`."""
+        del episode
+        start = perf_counter()
+        decision = await in_thread_if(
+            self.slow, lambda: self.engine.predict(vector, state, deterministic=deterministic)
+        )
+        return self._counted(start, decision), None
+
+    async def rows(
+        self, vectors: Vectors, states: Sequence[Any] | None, episode: str | None, *, deterministic: bool = False
+    ) -> tuple[list[Decision], Vectors, Routed | None]:
+        """See `Decider`."""
+        del episode
+        start = perf_counter()
+        decisions, parameters = await inferred(self.engine, vectors, states, deterministic=deterministic)
+        self._tally.inferred(perf_counter() - start)
+        for decision in decisions:
+            self._tally.chose(decision.actions)
+        return decisions, parameters, None
+
+    async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
+        """See `Decider`."""
+        del episodes
+        decisions, _, _ = await self.rows(vectors, states, None)
+        return [(decision, None) for decision in decisions]
+
+    async def distribution(self, vector: Vectors, state: str | None, episode: str | None) -> dict[str, float]:
+        """See `Decider`."""
+        del episode
+        return await in_thread_if(self.slow, lambda: self.engine.distribution(vector, state))
+
+    def _counted(self, start: float, decision: Decision) -> Decision:
+        self._tally.inferred(perf_counter() - start)
+        self._tally.chose(decision.actions)
+        return decision
+
+
+async def inferred(
+    engine: Engine, vectors: Vectors, states: Sequence[Any] | None, *, deterministic: bool
+) -> tuple[list[Decision], Vectors]:
+    """Returns what `engine.decide` returns: from a thread, if probes and other requests would wait too long for it."""
+
+    def answer() -> tuple[list[Decision], Vectors]:
+        return engine.decide(vectors, states, deterministic=deterministic)
+
+    long = len(vectors) > FEW_ROWS or engine.slow_for(len(vectors))
+    return await in_thread_if(long, answer)
+
+
+def routed_content(routed: Routed) -> dict[str, Any]:
+    """Returns what answers tell of how a router came to them."""
+    content: dict[str, Any] = {
+        "policy": routed.policy,
+        "decision_id": routed.id,
+        EPISODE: routed.episode,
+        "propensity": routed.propensity,
+    }
+    if routed.moved:
+        content["moved"] = True
+    if routed.fallback:
+        content["fallback"] = True
+    return content
