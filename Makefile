@@ -4,15 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXAMPLE := manifests/examples/cartpole.yaml
-# Real ones, for the tests of the operator, of where models come from and of the chart.
+# Real ones, for the tests of the operator, of where models come from, of the chart and of dashboards.
 API_SERVER := etcd kube-apiserver kube-controller-manager kubectl
 OBJECT_STORES := versitygw fake-gcs-server
 HELM := helm
+MONITORING := prometheus promtool scrape-configuration
 # Tests that need more than this machine's Python say so when they are skipped.
 TESTS ?= tests/unit tests/integration
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check lint types layers format generate verify lock frameworks bench clean
+.PHONY: help demo cartpole test unit check lint types layers format generate verify lock frameworks bench clean
 .PHONY: images image-sizes cluster-programs cluster-up cluster-down demo-cluster e2e
 
 help: ## Show this list.
@@ -38,12 +39,16 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 demo: $(VENV)/.local ## Serve the sample policy on this machine and send it a first request; Ctrl-C ends it.
 	@$(BIN)/policyserver up $(EXAMPLE) --send-sample $(DEMO_OPTIONS)
 
-# Both are kept in the user's cache; what can't be had here, tests are skipped for, and say so.
-test: $(VENV)/.dev ## Run all tests; first gets PyTorch for them (3 GB), and builds an API server where there is Go.
+cartpole: $(VENV)/.dev ## Train CartPole once, serve three policies, and play until the router has found the good one.
+	@$(BIN)/python -m examples.cartpole.story $(CARTPOLE_OPTIONS)
+
+# All but Redis is kept in the user's cache; what can't be had here, tests are skipped for, and say so.
+test: $(VENV)/.dev ## Run all tests; first gets PyTorch (3 GB) and Redis for them, and builds an API server where there is Go.
 	@if [ -n "$$KUBECONFIG$$KUBEBUILDER_ASSETS" ] || ! command -v go > /dev/null; then :; \
-	else echo "Building an API server, object stores and Helm (a quarter of an hour the first time) ..." \
-	  && $(BIN)/python -m tests.cluster build $(API_SERVER) $(OBJECT_STORES) $(HELM); fi
+	else echo "Building an API server, object stores, Helm and Prometheus (a quarter of an hour the first time) ..." \
+	  && $(BIN)/python -m tests.cluster build $(API_SERVER) $(OBJECT_STORES) $(HELM) $(MONITORING); fi
 	-@$(BIN)/python -m tests.frameworks
+	-@$(BIN)/python -m tests.integration.router.redis_server
 	$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
 unit: $(VENV)/.dev ## Run the tests that take seconds.
@@ -75,6 +80,10 @@ generated:
 	@$(BIN)/python -m policy_operator.crd $(INTO)/crds/policyservers.yaml
 	@cp $(INTO)/crds/policyservers.yaml $(INTO)/helm/policyserver/files/crds/
 	@$(BIN)/python examples/cartpole/manifest.py > $(INTO)/manifests/examples/cartpole.yaml
+	@mkdir -p $(INTO)/manifests/dashboards $(INTO)/helm/policyserver/files/dashboards
+	@$(BIN)/python -m manifests.dashboards.source $(INTO)/manifests/dashboards
+	@cp $(INTO)/manifests/dashboards/*.json $(INTO)/helm/policyserver/files/dashboards/
+	@cp manifests/alerts/policyserver.yaml $(INTO)/helm/policyserver/files/alerts.yaml
 
 verify: $(VENV)/.dev ## Check that generated files and lock files are what their sources make.
 	@rm -rf build/verify && mkdir -p build/verify/requirements
@@ -94,14 +103,14 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # All agree with dev.txt, so that what is tested is what is shipped.
 .PHONY: locked
 locked:
-	@$(COMPILE) --excludes requirements/left-out.txt --extra operator --extra server --extra sources --extra tensorflow \
-	  --group dev -o $(INTO)/requirements/dev.txt
+	@$(COMPILE) --excludes requirements/left-out.txt --extra operator --extra server --extra redis --extra sources \
+	  --extra tensorflow --group dev -o $(INTO)/requirements/dev.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator --extra server --group build -o $(INTO)/requirements/local.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --group build -o $(INTO)/requirements/build.txt
 	@$(COMPILE) --excludes tests/integration/protocols/left-out.txt --group clients -o $(INTO)/requirements/clients.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator -o $(INTO)/requirements/operator.txt
-	@$(COMPILE) -c $(INTO)/requirements/dev.txt --excludes requirements/left-out.txt --extra server --extra sources \
-	  -o $(INTO)/requirements/server.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --excludes requirements/left-out.txt --extra server --extra redis \
+	  --extra sources -o $(INTO)/requirements/server.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server --extra tensorflow -o $(INTO)/requirements/tensorflow.txt
 	@$(COMPILE) -c $(INTO)/requirements/server.txt --excludes requirements/left-out.txt --extra server \
 	  --extra stable-baselines3 --extra rllib -o $(INTO)/requirements/rllib.txt
@@ -119,7 +128,7 @@ VERSION ?= dev
 export VERSION
 E2E = $(BIN)/python -m tests.e2e
 
-images: $(VENV)/.dev ## Build three of the images, without Docker; see README.md for building them with it.
+images: $(VENV)/.dev ## Build the images that the tests run, without Docker; see README.md for building them with it.
 	@$(E2E) images
 
 image-sizes: $(VENV)/.dev ## Print how large the images are.

@@ -5,6 +5,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -89,6 +90,9 @@ async def _serve(host: Host, serving: Serving, listener: socket.socket, argument
         farewell,
         arguments.drain_seconds,
     )
+    # When it has ended, uvicorn sends itself the signal again, for whoever was to have it before: nobody.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     following = asyncio.create_task(serving.follow())
     orphaned = asyncio.create_task(_stop_with(server, arguments.parent)) if arguments.parent else None
     try:

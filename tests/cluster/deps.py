@@ -35,16 +35,19 @@ def require_go() -> None:
         raise Unsupported(f"{wanted} is needed, {said.stdout.strip()} is here; {INSTEAD}")
 
 
-def ensure(packages: Mapping[str, str] = versions.DEBIAN_PACKAGES) -> None:
-    """Installs the Debian packages that are missing; does nothing when none is."""
+def ensure(packages: Mapping[str, str] = versions.DEBIAN_PACKAGES, instead: str = INSTEAD) -> None:
+    """Installs the Debian packages that are missing; does nothing when none is.
+
+    `instead` is what else helps, for those who can't install them.
+    """
     absent = [name for name, file in packages.items() if not Path(file).exists()]
     if not absent:
         return
     names = " ".join(absent)
     if shutil.which("apt-get") is None:
-        raise Unsupported(f"needed here: {names}, or what your distribution calls them; {INSTEAD}")
+        raise Unsupported(f"needed here: {names}, or what your distribution calls them; {instead}")
     if os.geteuid() != 0:
-        raise Unsupported(f"run as root: apt-get install {names}; {INSTEAD}")
+        raise Unsupported(f"run as root: apt-get install {names}; {instead}")
     started = time.monotonic()
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *absent]):

@@ -35,6 +35,9 @@ FOR_NETWORK = {
     "conntrack": "/usr/sbin/conntrack",
 }
 DEBIAN_PACKAGES = FOR_CERTIFICATES | FOR_C | FOR_IMAGES | FOR_NETWORK
+# Not of the cluster: the Redis of the routers' tests. This is the server, which goes by the name it
+# is called by; the package redis-server only adds a link, and a service that would run from now on.
+FOR_STORE = {"redis-tools": "/usr/bin/redis-check-rdb"}
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ _TRAEFIK = "github.com/traefik/traefik/v3"
 _FORKS = "github.com/containous"
 _HTTP_AUTH = "v0.4.1-0.20200324110947-a37a7636d23e"
 _HELM = "helm.sh/helm/v3"
+_PROMETHEUS = "github.com/prometheus/prometheus"
+_PROMETHEUS_COMMON = "github.com/prometheus/common"
 
 # In the order they are built: what integration tests wait for comes first, helm last.
 MODULES = (
@@ -112,6 +117,23 @@ MODULES = (
     # Where models come from: S3 with signatures that are checked, and Google's storage.
     Module("versitygw", "github.com/versity/versitygw", "v1.8.0", ("cmd/versitygw",)),
     Module("fake-gcs-server", "github.com/fsouza/fake-gcs-server", "v1.56.1", ("",)),
+    # 3.5, which is maintained for long. Debian's finds no targets in Kubernetes; ours finds them
+    # there alone, without the SDKs of twenty clouds.
+    Module(
+        "prometheus",
+        _PROMETHEUS,
+        "v0.305.0",
+        ("cmd/prometheus", "cmd/promtool"),
+        ldflags=f"-X {_PROMETHEUS_COMMON}/version.Version=3.5.0",
+        stub=(f"{_PROMETHEUS}@v0.305.0", "plugins/plugins.go"),
+    ),
+    # A main package of ours around prometheus-operator's own generator.
+    Module(
+        "scrape-configuration",
+        "github.com/prometheus-operator/prometheus-operator",
+        "v0.85.0",
+        (".",),
+    ),
     Module(
         "containerd",
         _CONTAINERD,
@@ -181,6 +203,9 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 OBJECT_STORES = ("versitygw", "fake-gcs-server")
 """What integration tests fetch models from."""
 
+MONITORING = ("prometheus", "promtool", "scrape-configuration")
+"""What scrapes in integration tests, as our ServiceMonitors say."""
+
 CNI_PLUGINS = ("bridge", "loopback", "host-local", "portmap")
 
 NODE = (
@@ -199,4 +224,4 @@ NODE = (
 )
 """What a node with pods, DNS and ingress needs."""
 
-ALL = (*NODE, *OBJECT_STORES, "helm")
+ALL = (*NODE, *OBJECT_STORES, *MONITORING, "helm")

@@ -10,7 +10,7 @@ import yaml
 from tests.cluster import images
 from tests.cluster.images import REPOSITORY
 from tests.e2e.kubectl import KubectlFailed, Object
-from tests.e2e.target import PARTS, Target
+from tests.e2e.target import Target
 
 NAMESPACE = "policyserver-system"
 OPERATOR = "policyserver-operator"
@@ -20,11 +20,12 @@ CRDS = REPOSITORY / "crds"
 
 _DOCKERFILES = {"operator": ("Dockerfile.operator", "operator"), "server": ("Dockerfile.server", "server")}
 _DOCKERFILES["importer-tensorflow"] = ("Dockerfile.server", "importer-tensorflow")
+_DOCKERFILES["store"] = ("tests/e2e/store/Dockerfile", "store")
 
 
 def build_images(target: Target, version: str) -> None:
-    """Builds our images; those of which nothing changed take seconds."""
-    for part in PARTS:
+    """Builds the images; those of which nothing changed take seconds."""
+    for part in target.images:
         dockerfile, stage = _DOCKERFILES[part]
         arguments = {"VERSION": version}
         images.build_image(REPOSITORY / dockerfile, target.images[part], target=stage, build_args=arguments)

@@ -30,6 +30,8 @@ class Target:
         """The manifest with these images in the place of the released ones."""
         for part, image in self.images.items():
             manifest = manifest.replace(f"policyserver/{part}:latest", image)
+        if "store" in self.images:
+            manifest = manifest.replace("valkey/valkey:8", self.images["store"])
         return manifest.replace("policyserver/importer-{framework}:latest", self.images["importer-tensorflow"])
 
 
@@ -40,6 +42,8 @@ def find_target() -> Target:
     images = {part: os.environ.get(_variable(part), f"docker.io/policyserver/{part}:{version}") for part in PARTS}
     named = os.environ.get("KUBECONFIG")
     if not named or Path(named).absolute() == own.kubeconfig:
+        # Valkey's image can't be pulled there; see store/Dockerfile.
+        images["store"] = f"docker.io/policyserver/store:{version}"
         return Target(Kubectl(str(own.programs / "kubectl"), own.kubeconfig), images, own.ingress_url, own)
     ingress = os.environ.get("POLICYSERVER_E2E_INGRESS_URL")
     if ingress is None:

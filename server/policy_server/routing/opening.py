@@ -15,7 +15,7 @@ from policy_server.router.sqlite_store import SqliteStore
 from policy_server.router.store import State, Store
 from policy_server.routing.decision_log import DecisionLog
 from policy_server.routing.policies import Policies
-from policy_server.routing.routing import Routing
+from policy_server.routing.routing import Clock, Routing
 from policy_server.routing.settings import SettingsFile
 from policy_server.routing.upkeep import Upkeep
 from policy_server.tallies import Tallies
@@ -26,7 +26,7 @@ _EMBEDDED_PAUSE, _SHARED_PAUSE = 0.2, 1.0
 """Seconds between two exchanges with the store."""
 
 
-def open_routing(config: ServerConfig, tallies: Tallies) -> tuple[Routing, Upkeep]:
+def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.time) -> tuple[Routing, Upkeep]:
     """Returns the router of a configuration that has one, with what it has learned.
 
     Raises:
@@ -41,14 +41,12 @@ def open_routing(config: ServerConfig, tallies: Tallies) -> tuple[Routing, Upkee
             " that name; rename the observation"
         )
     settings = SettingsFile(told.settings)
-    policies = Policies(config, time.time())
+    policies = Policies(config, clock())
     arms = [Arm(engine.name, engine.policy.manifest.model_sha256) for engine in policies.answering]
     make = _store_maker(told.store)
     # Connections belong to the event loop in which they were made, so this one is closed again.
-    state = asyncio.run(_opened(make(), told.store, arms, config.name))
-    routing = Routing(
-        policies, settings, make(), state, DecisionLog(config.name, told.decision_log), tallies, time.time
-    )
+    state = asyncio.run(_opened(make(), told.store, arms, config.name, clock()))
+    routing = Routing(policies, settings, make(), state, DecisionLog(config.name, told.decision_log), tallies, clock)
     embedded = told.store.path is not None
     return routing, Upkeep(routing, tallies, _EMBEDDED_PAUSE if embedded else _SHARED_PAUSE, embedded=embedded)
 
@@ -66,9 +64,8 @@ def _store_maker(told: StoreConfig) -> Callable[[], Store]:
     return lambda: RedisStore(url, told.prefix, password)
 
 
-async def _opened(store: Store, told: StoreConfig, arms: list[Arm], name: str) -> State:
+async def _opened(store: Store, told: StoreConfig, arms: list[Arm], name: str, now: float) -> State:
     """Returns what was learned; a store that is away is looked for later, without keeping anyone from an answer."""
-    now = time.time()
     try:
         snapshot = told.snapshot if told.snapshot is not None and told.snapshot.is_file() else None
         if snapshot and await store.restore(snapshot.read_text(), now):

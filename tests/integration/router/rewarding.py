@@ -1,6 +1,12 @@
-"""A replica that hands rewards to the shared store and says which are acknowledged: `id reward` in, ids out."""
+"""A replica that hands rewards to the shared store and says which are acknowledged: `id reward` in, ids out.
+
+It says first that it is ready. After some rewards it kills the process that it is told, or itself: who reads its
+output would be late.
+"""
 
 import asyncio
+import os
+import signal
 import sys
 
 from policy_server.router.errors import StoreAway
@@ -9,25 +15,32 @@ from policy_server.router.store import Outcome
 from tests.unit.router.replicas import Replica
 from tests.unit.router.routers import ARMS, NOW
 
+BEFORE_KILL = 20
 
-async def main() -> None:
-    store = RedisStore(sys.argv[1], "test", sys.argv[2])
+
+async def main(url: str, password: str, victim: str) -> None:
+    store = RedisStore(url, "test", password, patience=30)
     replica = Replica(store, await store.open(ARMS, NOW))
+    print("ready", flush=True)
     waiting = asyncio.Semaphore(4)
+    acknowledged = 0
 
     async def take(sealed: str, reward: str) -> None:
+        nonlocal acknowledged
         async with waiting:
             try:
                 outcome = await replica.feedback.take(sealed, float(reward), NOW)
             except StoreAway:
                 return
             assert outcome in {Outcome.LEARNED, Outcome.REPEATED}
-            sys.stdout.write(f"{sealed}\n")
-            sys.stdout.flush()
+            print(sealed, flush=True)
+            acknowledged += 1
+            if acknowledged == BEFORE_KILL and victim != "nobody":
+                os.kill(os.getpid() if victim == "itself" else int(victim), signal.SIGKILL)
 
     await asyncio.gather(*(take(*line.split()) for line in sys.stdin))
     await store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:]))

@@ -24,6 +24,7 @@ from tests.unit.router.routers import ARMS, NOW
 from tests.unit.router.store_contract import StoreContract
 
 DECISIONS = 400
+ROUND = 100
 
 
 class TestRedisStore(StoreContract, EpisodeContract):
@@ -38,15 +39,25 @@ class TestRedisStore(StoreContract, EpisodeContract):
         return opened
 
 
-async def opened(server: RedisServer, patience: float = 2.0) -> Replica:
+async def opened(server: RedisServer, patience: float = 30) -> Replica:
     store = RedisStore(server.url, "test", PASSWORD, patience)
     return Replica(store, await store.open(ARMS, NOW))
+
+
+def rewarding(server: RedisServer, victim: str) -> "subprocess.Popen[str]":
+    """Starts a replica that takes rewards, and kills the victim meanwhile."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.router.rewarding", server.url, PASSWORD, victim],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_every_acknowledged_reward_is_counted_once_though_replicas_and_the_server_are_killed(
     server: RedisServer,
 ) -> None:
-    """5 % of the rewards are sent twice, by two replicas; the one is killed, then the server, then the other."""
+    """5 % of the rewards are sent twice, by two replicas; twice one of them is killed, and twice the server."""
 
     async def decided() -> list[str]:
         replica = await opened(server)
@@ -62,37 +73,28 @@ def test_every_acknowledged_reward_is_counted_once_though_replicas_and_the_serve
     ids = asyncio.run(decided())
     sent = [(sealed, float(n)) for n, sealed in enumerate(ids) for _ in range(1 + (n % 20 == 0))]
     acknowledged: set[str] = set()
-    rounds, killed = 0, 0
-    while todo := [reward for reward in sent if reward[0] not in acknowledged]:
-        rounds += 1
-        halves = [todo[::2], todo[1::2] or todo]
-        replicas = []
-        for half in halves:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.router.rewarding", server.url, PASSWORD],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
+    killed = 0
+    while todo := [reward for reward in sent if reward[0] not in acknowledged][:ROUND]:
+        victim = ("itself", str(server.pid), "itself", str(server.pid), "nobody")[min(killed, 4)]
+        killer, other = rewarding(server, victim), rewarding(server, "nobody")
+        for process in (killer, other):
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        for process, half in ((killer, todo[::2]), (other, todo[1::2])):
             assert process.stdin
             process.stdin.writelines(f"{sealed} {reward}\n" for sealed, reward in half)
             process.stdin.close()
-            replicas.append(process)
-        for place, process in enumerate(replicas):
+        for process in (killer, other):
             assert process.stdout
-            for number, line in enumerate(process.stdout):
-                acknowledged.add(line.strip())
-                if number == 30 and rounds <= 4:
-                    killed += 1
-                    if (rounds + place) % 2:
-                        process.send_signal(signal.SIGKILL)
-                    else:
-                        server.kill()
+            acknowledged.update(line.strip() for line in process.stdout)
             process.stdout.close()
             process.wait(60)
+        assert other.returncode == 0
+        assert killer.returncode == (-signal.SIGKILL if victim == "itself" else 0)
+        killed += victim != "nobody"
         server.stop()
         server.start()
-    assert killed >= 4
+    assert killed == 4
     assert asyncio.run(learned()) == (DECISIONS, sum(range(DECISIONS)))
 
 
@@ -134,7 +136,9 @@ def test_a_server_that_does_not_answer_is_away_after_the_patience_and_rewards_ar
             await replica.feedback.take(decision.id, 1, NOW)
         # One more attempt is made, on a new connection.
         assert time.monotonic() - began < 10 * 0.5
+        await replica.store.close()
         server.thaw()
+        replica = await opened(server)
         # The server had read the reward, or hadn't.
         assert await replica.feedback.take(decision.id, 1, NOW) in {Outcome.LEARNED, Outcome.REPEATED}
         await replica.exchange.once(NOW)
