@@ -93,4 +93,5 @@ def run(*arguments: str, cache: Path, stdin: str | None = None) -> subprocess.Co
 
 
 def _environment(cache: Path) -> dict[str, str]:
-    return dict(os.environ) | {"XDG_CACHE_HOME": str(cache), "COLUMNS": "200", "NO_COLOR": "1"}
+    folders = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(cache / "state")}
+    return dict(os.environ) | folders | {"COLUMNS": "200", "NO_COLOR": "1"}

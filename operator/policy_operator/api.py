@@ -21,14 +21,21 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from policy_operator import names
+from policy_operator.api_policies import (
+    LONGEST_TEXT,
+    ROUTING_RULES,
+    CheckedRouter,
+    Model,
+    Policies,
+    Policy,
+    SecretReference,
+)
 from policy_operator.api_status import OpenModel, PolicyServerStatus
 from policy_operator.errors import InvalidPolicyServerError, field_path, problems_in
 from policy_operator.names import TextRule
 from policy_operator.resources import Resources
 from policy_operator.schema_rules import SchemaRules
-from policy_server.config import ConfigModel, ModelFormat, ModelOutput, Schema
-
-LONGEST_TEXT = 65_536
+from policy_server.config import ConfigModel, Schema
 
 NO_PLAIN_KEY = TextRule(
     r"""(?i)(^|[^a-z0-9_])api[_-]?key["']?\s*:""",
@@ -57,11 +64,19 @@ class ExactlyOne:
         return sum(getattr(model, name) is not None for name in fields) != 1
 
 
+ONE_MODEL = ExactlyOne(("modelUri", "policies"), "give exactly one of modelUri and policies")
 ONE_SCHEMA = ExactlyOne(("schema", "schemaText", "schemaFrom"), "give exactly one of schema, schemaText and schemaFrom")
 ONE_AUTH = ExactlyOne(
     ("apiKeySecret", "auth"),
     "give exactly one of apiKeySecret and auth: name a Secret of accepted keys, or say `auth: none` to serve everyone",
 )
+ONE_OF = (ONE_MODEL, ONE_SCHEMA, ONE_AUTH)
+OWN_MODEL: JsonDict = {
+    "rule": "!has(self.policies) || !(has(self.sha256) || has(self.modelCredentials) || has(self.format) || self.trust"
+    " || has(self.modelOutput))",
+    "message": "sha256, modelCredentials, format, trust and modelOutput go with modelUri: beside policies, say them in"
+    " each policy",
+}
 
 
 class ConfigMapKey(ConfigModel):
@@ -73,13 +88,6 @@ class ConfigMapKey(ConfigModel):
     """Key of the entry in the ConfigMap's `data`."""
 
 
-class SecretReference(ConfigModel):
-    """A Secret in the same namespace."""
-
-    name: Annotated[str, StringConstraints(pattern=names.OBJECT_NAME, max_length=253)]
-    """Name of the Secret, in the namespace of the PolicyServer."""
-
-
 class SchemaSource(ConfigModel):
     """Where the text of a Pathmind `schema.yaml` is kept."""
 
@@ -87,41 +95,19 @@ class SchemaSource(ConfigModel):
     """The entry of a ConfigMap, as `kubectl create configmap NAME --from-file=schema.yaml` makes it."""
 
 
-class PolicyServerSpec(ConfigModel):
+class PolicyServerSpec(Model):
     """What is served, to whom, where, and how often."""
 
     model_config = ConfigDict(
-        json_schema_extra={"x-kubernetes-validations": [ONE_SCHEMA.validation(), ONE_AUTH.validation()]}
+        json_schema_extra={
+            "x-kubernetes-validations": [OWN_MODEL, *(rule.validation() for rule in (*ONE_OF, *ROUTING_RULES))]
+        }
     )
 
-    model_uri: Annotated[
-        str, StringConstraints(pattern="^[a-z][a-z0-9+.-]*:.+", max_length=LONGEST_TEXT), names.VOLUME_URI
-    ]
-    """Where the trained model is, as a URI with its scheme: `https://models.example/mouse.zip`, `s3://BUCKET/PATH`,
-    `gs://BUCKET/PATH`, `hf://OWNER/REPOSITORY/PATH`, `pvc://CLAIM/PATH` (a volume of the namespace), or
-    `file:///models/mouse` (on the laptop, or in the image)."""
-    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$", max_length=64)] | None = None
-    """The SHA-256 digest of the model, 64 digits; no other content is served. Of a file it is what `sha256sum` prints,
-    of a folder what the condition ModelsLoaded shows. Without it, what was first served from a URI is all that is ever
-    served from it; with it, a new model may come from the same URI."""
-    model_credentials: SecretReference | None = None
-    """A Secret with what http, https, s3, gs or hf ask for. Its keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-    AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS_JSON (the key of a service
-    account); HF_TOKEN and HF_ENDPOINT; HTTP_BEARER_TOKEN, or HTTP_USERNAME and HTTP_PASSWORD, with HTTP_ORIGIN (such as
-    https://models.example) for who may see them. Only the container that fetches sees them; other keys nobody."""
-    format: ModelFormat | None = None
-    """What the model is. Without it, it is found out by its content, in the image with TensorFlow; formats of other
-    frameworks (TorchScript, TorchExport, StableBaselines3, RLlib) must be said, for each has an image of its own. A
-    Bundle (made by `policyserver import`) and ONNX, where it is said, need the server's image alone."""
-    trust: bool = False
-    """Whether the model may run code of its own while it is converted, once, in a process without network and
-    credentials that can write its own folder alone. Formats made of Python pickles (RLlib, StableBaselines3,
-    TorchExport) and Keras models with Lambda layers need it. Say true only where you trust whoever made the model."""
-    model_output: ModelOutput | None = None
-    """What the outputs of a model for one discrete action mean, where its format (ONNX, Keras, TorchScript,
-    TorchExport, SavedModel) doesn't say: Logits (an action is drawn), Probabilities (as after a softmax; an action is
-    drawn), QValues (as of a DQN; the best action is taken). Without it, probabilities are recognised, and other outputs
-    are taken for Logits; of Keras models they are refused."""
+    policies: Policies | None = None
+    """Several policies, which a router chooses among. What modelUri has beside it, each of them has for itself."""
+    router: CheckedRouter | None = None
+    """How the router chooses. Without it, the only policy that isn't a shadow answers."""
     observation_schema: Annotated[Annotated[Schema, SchemaRules()] | None, Field(alias="schema")] = None
     """What the policy observes and what kind of action it takes. Exactly one of schema, schemaText and schemaFrom."""
     schema_text: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT), NO_PLAIN_KEY] | None = None
@@ -152,8 +138,17 @@ class PolicyServerSpec(ConfigModel):
     Slashes at its ends don't matter."""
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        broken = [rule.message for rule in (ONE_SCHEMA, ONE_AUTH) if rule.broken_by(self)]
+    def _keeps_the_rules(self) -> Self:
+        policies = self.policies or []
+        broken = [rule.message for rule in ONE_OF if rule.broken_by(self)]
+        broken += [rule.message for rule in ROUTING_RULES if rule.broken(policies, self.router)]
+        if policies and any(getattr(self, name) for name in Model.model_fields.keys() - {"model_uri"}):
+            broken.append(str(OWN_MODEL["message"]))
+        seen: set[str] = set()
+        for policy in policies:
+            if policy.name in seen:
+                broken.append(f"policy {policy.name!r} is there twice; names must differ")
+            seen.add(policy.name)
         if broken:
             raise ValueError("\n".join(broken))
         return self
@@ -205,6 +200,20 @@ class PolicyServer(ConfigModel):
     def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return self.metadata.namespace, self.metadata.name
+
+    @property
+    def policies(self) -> list[Policy]:
+        """What is served; where the spec has but a modelUri, one policy that is called as the PolicyServer is."""
+        if self.spec.policies is not None:
+            return self.spec.policies
+        model = {name: getattr(self.spec, name) for name in Model.model_fields}
+        # Not validated again: the name of a PolicyServer may be longer than that of a policy.
+        return [Policy.model_construct(name=self.metadata.name, **model)]
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether a router chooses what answers, if only among one."""
+        return self.spec.policies is not None
 
 
 def parse(document: Mapping[str, Any]) -> PolicyServer:

@@ -45,13 +45,43 @@ class PolicyStatus(OpenModel):
     """One policy as its pods have it."""
 
     name: Annotated[str, StringConstraints(max_length=253)]
-    """The name in metrics; of a single policy, that of the PolicyServer."""
+    """The name in metrics; where there is but spec.modelUri, that of the PolicyServer."""
     state: Literal["Loaded", "Loading", "Failed", "Unloaded"]
     """Loaded where all pods that are wanted serve it; Unloaded where none is wanted."""
     digest: str | None = None
     """The SHA-256 of what was fetched, as the pods that serve it reported last."""
     last_failure: PolicyFailure | None = None
     """The last thing that went wrong, which may be over."""
+
+
+class ArmStatus(OpenModel):
+    """One policy as the router has it."""
+
+    name: Annotated[str, StringConstraints(max_length=253)]
+    """The policy's name."""
+    weight: Annotated[str, StringConstraints(max_length=32)] | None = None
+    """Its part of the traffic now, such as 93.4%; there is none of a shadow, or where nothing is drawn (UCB1)."""
+    decisions: Annotated[int, Field(ge=0)] | None = None
+    """How often it was chosen."""
+    mean_reward: Annotated[str, StringConstraints(max_length=32)] | None = None
+    """The mean of its rewards, as far as they count still."""
+    state: Literal["Available", "Out", "NotLoaded"]
+    """Available where it answers; Out where it failed and is tried again later; NotLoaded where it has no model."""
+
+
+class RouterStatus(OpenModel):
+    """The router as a pod tells it."""
+
+    mode: Annotated[str, StringConstraints(max_length=32)]
+    """How it chooses."""
+    arms: Annotated[
+        list[ArmStatus],
+        Field(
+            default_factory=list,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    """What it chooses among, and its shadows."""
 
 
 class PolicyServerStatus(OpenModel):
@@ -81,3 +111,7 @@ class PolicyServerStatus(OpenModel):
         ),
     ]
     """The policies, each with what is served of it."""
+    loaded_policies: Annotated[str, StringConstraints(max_length=32)] | None = None
+    """How many of the policies are loaded, such as 2/3."""
+    router: RouterStatus | None = None
+    """What the router does, seen about once a minute."""

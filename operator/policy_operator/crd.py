@@ -49,6 +49,8 @@ COLUMNS: list[Node] = [
     {"name": "Ready", "type": "string", "jsonPath": f"{READY}.status"},
     {"name": "URL", "type": "string", "jsonPath": ".status.url"},
     {"name": "Replicas", "type": "integer", "jsonPath": ".status.replicas"},
+    {"name": "Router", "type": "string", "jsonPath": ".spec.router.mode"},
+    {"name": "Policies", "type": "string", "jsonPath": ".status.loadedPolicies"},
     {"name": "Reason", "type": "string", "jsonPath": f"{READY}.reason", "priority": 1},
     {"name": "Message", "type": "string", "jsonPath": f"{READY}.message", "priority": 1},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

@@ -20,7 +20,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from policy_operator.api_policies import Policy, answering
 from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
+from policy_operator.local_files import cache_folder, replace
+from policy_operator.local_routing import forget, name_of, named_store, write_routing
 from policy_operator.manifests import STDIN, Resolved, read
 from policy_operator.server_config import conversion_options, server_config
 from policy_server.config import MODEL_CREDENTIALS
@@ -59,27 +62,44 @@ class LocalServer:
     """The PolicyServers of some files, served from this machine."""
 
     def __init__(
-        self, files: Sequence[str | Path], endpoint: Endpoint, report: Report, seed: int | None = None
+        self,
+        files: Sequence[str | Path],
+        endpoint: Endpoint,
+        report: Report,
+        seed: int | None = None,
+        decision_log: Path | None = None,
     ) -> None:
         self._files = files
         self._stdin = sys.stdin.read() if STDIN in map(str, files) else ""  # it can't be read again after an edit
         self._endpoint = endpoint
         self._report = report
         self._seed = seed
-        self._bundles = _cache_folder() / "bundles"
+        self._decision_log = decision_log
+        self._bundles = cache_folder() / "bundles"
         self._state = Path(tempfile.mkdtemp(prefix="policyserver-"))  # only this user can look inside: it holds keys
         self._process: subprocess.Popen[bytes] | None = None
         self._served: dict[str, Resolved] = {}
         self._imported: dict[str, Path] = {}
 
-    def start(self) -> list[Resolved]:
+    def start(self, *, anew: bool = False) -> list[Resolved]:
         """Imports and serves everything; returns what is served once it answers.
+
+        Args:
+            anew: whether routers forget what they learned before.
 
         Raises:
             PolicyOperatorError: something is wrong in the files, or a process failed and has said why.
         """
         self._require_free_ports()
         served = self._configure()
+        routed = [one.server for one in served if one.server.is_routed]
+        if self._decision_log is not None and not routed:
+            raise InvalidManifestsError(["--decision-log writes what routers decide; no PolicyServer has policies"])
+        for server in routed if anew else []:
+            if shared := named_store(server):
+                self._report(f"{server}: --forget leaves alone what others may use, too: the store at {shared.url}")
+            else:
+                forget(server)
         self._start_process()
         self._wait_until_ready()
         return served
@@ -132,15 +152,18 @@ class LocalServer:
         resolved = manifests.resolve()
         if not resolved:
             raise InvalidManifestsError([f"{', '.join(map(str, self._files))}: there is no PolicyServer"])
-        bundles = {str(one.server): self._bundle(one) for one in resolved}
-        wanted = {f"{one.server.metadata.namespace}.{one.server.metadata.name}": one for one in resolved}
+        imported = {name_of(one.server): self._import(one) for one in resolved}
+        wanted = {name_of(one.server): one for one in resolved}
         configs = self._state / "config"
         configs.mkdir(exist_ok=True)
         for name, one in wanted.items():
             keys = self._write_keys(name, one.api_keys)
-            config = server_config(one.server, one.schema, bundles[str(one.server)], keys)
+            routing = None
+            if one.server.is_routed:
+                routing = write_routing(one, self._state / "router", self._decision_log)
+            config = server_config(one.server, one.schema, imported[name], keys, routing)
             config = config.model_copy(update={"seed": self._seed})
-            _replace(configs / f"{name}.json", config.model_dump_json(by_alias=True, indent=2))
+            replace(configs / f"{name}.json", config.model_dump_json(by_alias=True, indent=2))
         for name in self._served.keys() - wanted.keys():
             (configs / f"{name}.json").unlink()
         self._served = wanted
@@ -150,22 +173,39 @@ class LocalServer:
         folder = self._state / "keys" / name
         folder.mkdir(parents=True, exist_ok=True)
         for index, key in enumerate(keys):
-            _replace(folder / str(index), key)
+            replace(folder / str(index), key)
         for path in folder.iterdir():
             if int(path.name) >= len(keys):
                 path.unlink()
         return folder
 
-    def _bundle(self, one: Resolved) -> Path:
-        """Imports the model unless this run has: what was served first under a URI goes on being served."""
-        uri, schema = one.server.spec.model_uri, one.schema.schema
+    def _import(self, one: Resolved) -> dict[str, Path]:
+        """Returns the bundle of each policy; where a router has others left, there need not be one at its path."""
+        bundles: dict[str, Path] = {}
+        failures: dict[str, ProcessFailed] = {}
+        for policy in one.server.policies:
+            try:
+                bundles[policy.name] = self._bundle(one, policy)
+            except ProcessFailed as error:
+                failures[policy.name] = error
+                bundles[policy.name] = self._state / "not-imported"
+        left = [policy for policy in answering(one.server.policies) if policy.name not in failures]
+        for name, failed in failures.items():
+            if not left:
+                raise failed
+            self._report(f"{one.server}: policy {name} is left out; after an edit it is tried again")
+        return bundles
+
+    def _bundle(self, one: Resolved, policy: Policy) -> Path:
+        """Imports a model unless this run has: what was served first under a URI goes on being served."""
+        uri, schema = policy.model_uri, one.schema.schema
         # What decides how a model is converted; its observations are checked when it is loaded.
-        options = conversion_options(one.server)
-        kind = json.dumps([uri, one.server.spec.sha256, schema.discrete, schema.tuple, options])
+        options = conversion_options(policy)
+        kind = json.dumps([uri, policy.sha256, schema.discrete, schema.tuple, options])
         if kind not in self._imported:
             with tempfile.TemporaryDirectory(dir=self._state) as folder:
                 source = Path(folder) / "source"
-                given = self._fetch_options(one, Path(folder))
+                given = self._fetch_options(one, policy, Path(folder))
                 fetched = json.loads(self._importer("fetch", uri, "--output", str(source), *given))
                 decides = [fetched["sha256"], version("policyserver"), schema.discrete, schema.tuple, options]
                 identity = json.dumps(decides)
@@ -178,21 +218,22 @@ class LocalServer:
             self._imported[kind] = bundle
         return self._imported[kind]
 
-    def _fetch_options(self, one: Resolved, folder: Path) -> list[str]:
-        spec = one.server.spec
-        options = ["--sha256", spec.sha256] if spec.sha256 else []
-        if spec.model_credentials is None:
+    def _fetch_options(self, one: Resolved, policy: Policy, folder: Path) -> list[str]:
+        options = ["--sha256", policy.sha256] if policy.sha256 else []
+        if policy.model_credentials is None:
             return options
-        if one.model_credentials is None:
+        name = policy.model_credentials.name
+        credentials = one.model_credentials.get(name)
+        if credentials is None:
             self._report(
-                f"{one.server}: Secret {spec.model_credentials.name} of spec.modelCredentials is in none of the files;"
+                f"{one.server}: Secret {name} of spec.modelCredentials is in none of the files;"
                 " this machine's own credentials are used: AWS_ACCESS_KEY_ID and so on, HF_TOKEN, gcloud's, .netrc"
             )
             return options
-        secret = folder / spec.model_credentials.name
+        secret = folder / name
         secret.mkdir()
-        for name in one.model_credentials.keys() & set(MODEL_CREDENTIALS):
-            (secret / name).write_text(one.model_credentials[name])
+        for key in credentials.keys() & set(MODEL_CREDENTIALS):
+            (secret / key).write_text(credentials[key])
         return [*options, "--credentials", str(secret)]
 
     def _importer(self, *arguments: str) -> str:
@@ -228,15 +269,3 @@ class LocalServer:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.02)
         raise ProcessFailed(process.returncode if process else 1)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes in one step, so that a reader finds the old text or the new one."""
-    fresh = path.with_name(f"..{path.name}")  # two dots: neither a key nor a configuration
-    fresh.write_text(text)
-    fresh.replace(path)
-
-
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "policyserver"

@@ -13,7 +13,7 @@ import yaml
 from policy_operator import names
 from policy_operator.api import PolicyServer, parse
 from policy_operator.errors import InvalidError, InvalidManifestsError
-from policy_operator.server_config import ResolvedSchema, resolve_schema, url_path
+from policy_operator.server_config import PASSWORD_KEY, ResolvedSchema, resolve_schema, store_of, url_path
 
 STDIN = "-"
 Key = tuple[str, str]
@@ -29,8 +29,10 @@ class Resolved:
     url_path: str
     api_keys: tuple[str, ...] = field(repr=False)
     """The accepted keys; there are none where `auth: none` is said."""
-    model_credentials: Mapping[str, str] | None = field(default=None, repr=False)
-    """By their names; None: those of this machine."""
+    model_credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """What the Secrets that models' credentials come from hold, by the Secret's name, where the files have it."""
+    store_password: str | None = field(default=None, repr=False)
+    """The password of the Redis that the router's store is in."""
 
 
 @dataclass
@@ -83,10 +85,24 @@ class Manifests:
             raise self._invalid(server, [problem], " ")
         return tuple(keys.values())
 
-    def model_credentials(self, server: PolicyServer) -> dict[str, str] | None:
-        """What the Secret of spec.modelCredentials in these files holds; None where there is none."""
-        named = server.spec.model_credentials
-        return self.secrets.get((server.metadata.namespace, named.name)) if named else None
+    def model_credentials(self, server: PolicyServer) -> dict[str, dict[str, str]]:
+        """What the Secrets of modelCredentials hold, by their names, as far as they are in these files."""
+        named = {policy.model_credentials.name for policy in server.policies if policy.model_credentials}
+        found = {name: self.secrets.get((server.metadata.namespace, name)) for name in named}
+        return {name: secret for name, secret in found.items() if secret is not None}
+
+    def store_password(self, server: PolicyServer) -> str | None:
+        """The password of the Redis that a PolicyServer names, from the Secret in these files."""
+        shared = store_of(server)
+        if shared is None or shared.own or shared.password_secret is None:
+            return None
+        name = shared.password_secret
+        password = self.secrets.get((server.metadata.namespace, name), {}).get(PASSWORD_KEY)
+        if password is None:
+            remedy = f"kind: Secret, metadata: {{name: {name}}}, stringData: {{{PASSWORD_KEY}: ...}}"
+            problem = f"names Secret {name} for its router's store, whose {PASSWORD_KEY} is in none of the files"
+            raise self._invalid(server, [f"{problem}; add it ({remedy})"], " ")
+        return password
 
     def resolve(self) -> list[Resolved]:
         """Every PolicyServer with all that it refers to; InvalidManifestsError tells of all that is missing at once."""
@@ -95,7 +111,8 @@ class Manifests:
         for server in self.servers.values():
             try:
                 path, keys = self.url_path(server), self.api_keys(server)
-                resolved.append(Resolved(server, self.schema(server), path, keys, self.model_credentials(server)))
+                credentials, password = self.model_credentials(server), self.store_password(server)
+                resolved.append(Resolved(server, self.schema(server), path, keys, credentials, password))
             except InvalidManifestsError as error:
                 problems += error.problems
         problems += _shared_paths(resolved)

@@ -17,6 +17,8 @@ SINGULAR = "policyserver"
 PLURAL = "policyservers"
 
 LONGEST_LABEL = 63
+LONGEST_STATEFUL_SET = 52
+"""Its pods get a label of its name and eleven characters more."""
 
 OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 """The name of an object that is no part of a host name, such as a Secret or ConfigMap."""
@@ -103,15 +105,30 @@ def overlap(one: str, other: str) -> bool:
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
-def child(server: str, purpose: str) -> str:
+def child(server: str, purpose: str, longest: int = LONGEST_LABEL) -> str:
     """The name of an object that belongs to a PolicyServer; it stays a valid label value however long the name."""
     name = f"{server}-{purpose}"
-    if len(name) <= LONGEST_LABEL:
+    if len(name) <= longest:
         return name
     # Two long names that differ only at their ends must not share a child.
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    kept = LONGEST_LABEL - len(purpose) - len(digest) - 2
+    kept = longest - len(purpose) - len(digest) - 2
     return f"{server[:kept].rstrip('-')}-{digest}-{purpose}"
+
+
+def router_settings(server: str) -> str:
+    """The ConfigMap with a RouterSettingsFile, which running routers follow."""
+    return child(server, "router")
+
+
+def learned(server: str) -> str:
+    """The ConfigMap with what a router had learned, from which a new pod starts."""
+    return child(server, "learned")
+
+
+def store(server: str) -> str:
+    """The Valkey that the operator runs for a router: its StatefulSet, its Service, and the Secret of its password."""
+    return child(server, "store", LONGEST_STATEFUL_SET)
 
 
 def keys_secret(server: str) -> str:

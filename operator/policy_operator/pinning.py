@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from policy_operator.desired.metadata import Object
-from policy_operator.rollout import converted_digest, fetched_digest, model_key
+from policy_operator.desired.models import model_keys
+from policy_operator.rollout import converted_digest, fetched_digest
 
 
 def pinned(known: Mapping[str, str], pods: Iterable[Object], in_use: Collection[str]) -> dict[str, str]:
@@ -13,9 +14,9 @@ def pinned(known: Mapping[str, str], pods: Iterable[Object], in_use: Collection[
     """
     pins = {key: digest for key, digest in known.items() if key in in_use}
     for pod in sorted(pods, key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"])):
-        key, digest = model_key(pod), converted_digest(pod)
-        if key is not None and key in in_use and digest is not None:
-            pins.setdefault(key, digest)
+        for policy, key in model_keys(pod).items():
+            if key in in_use and (digest := converted_digest(pod, policy)) is not None:
+                pins.setdefault(key, digest)
     return dict(sorted(pins.items()))
 
 
@@ -24,7 +25,9 @@ def mismatched(pods: Iterable[Object], pins: Mapping[str, str]) -> list[Object]:
     return [
         pod
         for pod in pods
-        if (digest := fetched_digest(pod)) is not None
-        and pins.get(model_key(pod) or "", digest) != digest
-        and "deletionTimestamp" not in pod["metadata"]
+        if "deletionTimestamp" not in pod["metadata"]
+        and any(
+            (digest := fetched_digest(pod, policy)) is not None and pins.get(key, digest) != digest
+            for policy, key in model_keys(pod).items()
+        )
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy_operator.desired.metadata import Object
-from policy_operator.desired.pod import MODEL_KEY
+from policy_operator.desired.models import model_keys, part
 from policy_operator.desired.workload import VERSION
 
 _LONGEST = 1500
@@ -17,10 +17,21 @@ _FAILED_IN = {"fetch": "FetchFailed", "convert": "ConversionFailed", "server": "
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a pod doesn't serve."""
+    """Why a pod doesn't serve, or serves without one of its policies."""
 
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class PolicyRollout:
+    """One policy in the current pods."""
+
+    name: str
+    digests: tuple[str, ...] = ()
+    """Of its models where they serve; more than one only until the odd one out is replaced."""
+    failure: Failure | None = None
+    """Why a pod hasn't got it."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,9 @@ class Rollout:
     stalled: bool
     """No progress for `progressDeadlineSeconds`."""
     failure: Failure | None
-    digests: tuple[str, ...]
-    """Of the models of the current pods that serve; more than one only until the odd one out is replaced."""
+    """What keeps a pod from serving."""
+    policies: tuple[PolicyRollout, ...]
+    """Those that the template names, in its order."""
 
 
 def rollout_of(deployment: Object, pods: Iterable[Object]) -> Rollout:
@@ -53,12 +65,10 @@ def rollout_of(deployment: Object, pods: Iterable[Object]) -> Rollout:
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     wanted = spec.get("replicas", 1)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    version = _annotation(spec["template"], VERSION)
     living = [pod for pod in pods if not _ends(pod)]
-    current = [pod for pod in living if _annotation(pod, VERSION) == version]
+    current = current_pods(deployment, living)
     serving = [pod for pod in current if is_ready(pod)]
-    digests = {digest for pod in serving if (digest := fetched_digest(pod))}
-    failures = [failure for pod in sorted(current, key=_age) if (failure := failure_of(pod))]
+    failures = [failure for pod in current if (failure := failure_of(pod))]
     if (refused := conditions.get("ReplicaFailure", {})).get("status") == "True" and not failures:
         failures = [Failure("PodsRefused", refused.get("message", "")[:_LONGEST])]
     return Rollout(
@@ -70,8 +80,19 @@ def rollout_of(deployment: Object, pods: Iterable[Object]) -> Rollout:
         settled=seen and progressing.get("reason") == "NewReplicaSetAvailable",
         stalled=seen and progressing.get("reason") == "ProgressDeadlineExceeded",
         failure=failures[0] if failures else None,
-        digests=tuple(sorted(digests)),
+        policies=tuple(
+            _policy_rollout(name or deployment["metadata"]["name"], name, current)
+            for name in model_keys(spec["template"])
+        ),
     )
+
+
+def _policy_rollout(shown: str, name: str, current: Iterable[Object]) -> PolicyRollout:
+    """One policy as the current pods have it; `name` is that of `models.part`."""
+    found = [(pod, failure_of_policy(pod, name)) for pod in current]
+    digests = {fetched_digest(pod, name) for pod, failure in found if is_ready(pod) and not failure}
+    failures = [failure for _, failure in found if failure]
+    return PolicyRollout(shown, tuple(sorted(filter(None, digests))), failures[0] if failures else None)
 
 
 def failure_of(pod: Object) -> Failure | None:
@@ -95,35 +116,58 @@ def is_ready(pod: Object) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def fetched_digest(pod: Object) -> str | None:
-    """The digest that the pod's `fetch` reported, once it has."""
-    fetched = _success_of("fetch", pod)
-    if fetched is None:
-        return None
-    try:
-        digest = json.loads(fetched.get("message", ""))["sha256"]
-    except (ValueError, KeyError, TypeError):
-        return None
+def failure_of_policy(pod: Object, policy: str) -> Failure | None:
+    """Why a pod, whether it serves or not, hasn't got one of its policies; `policy` is a name of `models.part`."""
+    return given_up(pod, policy) or next(
+        (
+            failure
+            for container in _bringing(pod, policy).values()
+            if not is_ready(pod) and (failure := _failure_in(container, pod["metadata"]["name"]))
+        ),
+        None,
+    )
+
+
+def given_up(pod: Object, policy: str) -> Failure | None:
+    """Why a pod goes on without one of its policies, if it does."""
+    for container in _bringing(pod, policy).values():
+        if error := _told(container).get("error"):
+            where = f"pod {pod['metadata']['name']}, container {container['name']}"
+            return Failure(_failed_in(container["name"]), f"{where}: {error}"[:_LONGEST])
+    return None
+
+
+def fetched_digest(pod: Object, policy: str) -> str | None:
+    """The digest that the pod's `fetch` for a policy reported, once it has."""
+    digest = _told(_bringing(pod, policy).get("fetch", {})).get("sha256")
     return digest if isinstance(digest, str) else None
 
 
-def converted_digest(pod: Object) -> str | None:
-    """The digest of the pod's model, once that has proved to be one that can be served."""
-    return fetched_digest(pod) if _success_of("convert", pod) else None
+def converted_digest(pod: Object, policy: str) -> str | None:
+    """The digest of a pod's model, once that has proved to be one that can be served."""
+    converted = _ended_well(_bringing(pod, policy).get("convert", {}))
+    return fetched_digest(pod, policy) if converted and not given_up(pod, policy) else None
 
 
-def model_key(pod_or_template: Object) -> str | None:
-    """The key of the URI that a pod's model comes from."""
-    return _annotation(pod_or_template, MODEL_KEY)
+def _bringing(pod: Object, policy: str) -> dict[str, Object]:
+    """The states of the init containers that bring a policy, as far as there are any: `fetch` and `convert`."""
+    found = {one["name"]: one for one in pod.get("status", {}).get("initContainerStatuses", [])}
+    return {step: found[name] for step in ("fetch", "convert") if (name := part(step, policy)) in found}
 
 
-def _success_of(name: str, pod: Object) -> Object | None:
-    """How an init container ended, if it did and well."""
-    for container in pod.get("status", {}).get("initContainerStatuses", []):
-        ended: Object | None = container.get("state", {}).get("terminated")
-        if container["name"] == name and ended and ended.get("exitCode") == 0:
-            return ended
-    return None
+def _ended_well(container: Object) -> Object | None:
+    """How a container ended, if it did and well."""
+    ended: Object | None = container.get("state", {}).get("terminated")
+    return ended if ended and ended.get("exitCode") == 0 else None
+
+
+def _told(container: Object) -> Object:
+    """What a container that ended well said last, as JSON."""
+    try:
+        told = json.loads((_ended_well(container) or {}).get("message", ""))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _failure_in(container: dict[str, Any], pod: str) -> Failure | None:
@@ -144,9 +188,14 @@ def _failure_in(container: dict[str, Any], pod: str) -> Failure | None:
     if ended.get("reason") == "OOMKilled":
         said = "killed because it took more memory than its limit or than the node has"
     return Failure(
-        _FAILED_IN.get(name, "ContainerFailed"),
+        _failed_in(name),
         f"{where}: {said or 'exit code ' + str(ended.get('exitCode'))}"[:_LONGEST],
     )
+
+
+def _failed_in(container: str) -> str:
+    """The reason for a failure in a container: `fetch`, `convert-NAME` and so on."""
+    return _FAILED_IN.get(container.partition("-")[0], "ContainerFailed")
 
 
 def _last_words(message: str) -> str:
@@ -156,8 +205,15 @@ def _last_words(message: str) -> str:
     return (errors or lines or [""])[-1]
 
 
-def _annotation(one: Object, name: str) -> str | None:
-    value: str | None = one["metadata"].get("annotations", {}).get(name)
+def current_pods(deployment: Object, pods: Iterable[Object]) -> list[Object]:
+    """The living pods that the Deployment's template makes now, the oldest first."""
+    version = version_of(deployment["spec"]["template"])
+    return sorted((pod for pod in pods if not _ends(pod) and version_of(pod) == version), key=_age)
+
+
+def version_of(pod_or_template: Object) -> str | None:
+    """The version of a pod, or of the pods that a template makes."""
+    value: str | None = pod_or_template["metadata"].get("annotations", {}).get(VERSION)
     return value
 
 

@@ -1,8 +1,10 @@
-"""What the API server checks of a schema, in CEL; `policy_server.config` checks it too, in the same words."""
+"""What the API server checks of a schema and of a router, in CEL; `policy_server.config` checks it too."""
 
 from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+from policy_server.config import CANARY_RULE, EPSILON_RULE, HORIZON_RULE, LEARNING, MIN_PULLS_RULE
 
 
 class SchemaRules:
@@ -42,4 +44,26 @@ class SchemaRules:
         ]
         # A number, a bool or a list: a structural schema has no type for that.
         observation["properties"]["default"]["x-kubernetes-preserve-unknown-fields"] = True
+        return node
+
+
+class RouterRules:
+    """The rules of a router by itself, told to the API server too."""
+
+    ROUTER_RULES = (
+        ("!has(self.epsilon) || self.mode == 'EpsilonGreedy'", EPSILON_RULE),
+        (
+            "has(self.canary) == (self.mode == 'Canary') && (!has(self.canaryPercent) || self.mode == 'Canary')",
+            CANARY_RULE,
+        ),
+        (f"!has(self.minPulls) || self.mode in {[str(mode) for mode in LEARNING]}", MIN_PULLS_RULE),
+        ("!has(self.window) || !has(self.discount)", HORIZON_RULE),
+        ("!has(self.reward) || self.reward.min < self.reward.max", "reward: min must be less than max"),
+    )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        node = handler(schema)
+        handler.resolve_ref_schema(node)["x-kubernetes-validations"] = [
+            {"rule": rule, "message": text} for rule, text in self.ROUTER_RULES
+        ]
         return node

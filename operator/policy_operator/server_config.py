@@ -1,6 +1,6 @@
-"""What a PolicyServer makes its server do: the one way from the resource to `policy_server.config.ServerConfig`.
+"""What a PolicyServer makes its server do: the one way from the resource to `policy_server.config`.
 
-The ConfigMap in a cluster and the file on a laptop are both written from it.
+The ConfigMaps in a cluster and the files on a laptop are all written from it.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,20 @@ from pathlib import Path
 
 from policy_operator import names
 from policy_operator.api import NO_PLAIN_KEY, PolicyServer
+from policy_operator.api_policies import Model, answering
 from policy_operator.errors import InvalidPolicyServerError, InvalidSchemaTextError
 from policy_operator.schema_text import parse_schema_text
-from policy_server.config import PolicyConfig, Schema, ServerConfig
+from policy_server.config import (
+    PolicyConfig,
+    RouterConfig,
+    RouterMode,
+    RouterSettingsFile,
+    RoutingConfig,
+    Schema,
+    ServerConfig,
+)
+
+PASSWORD_KEY = "password"  # noqa: S105 - the key in a Secret
 
 
 @dataclass(frozen=True)
@@ -81,24 +92,78 @@ def url_path(server: PolicyServer, resolved: ResolvedSchema) -> str:
         raise InvalidPolicyServerError([f"{where}: {written} {error}{remedy}"]) from None
 
 
-def server_config(server: PolicyServer, resolved: ResolvedSchema, bundle: Path, keys_directory: Path) -> ServerConfig:
-    """All that the server needs to know. The directory of keys is not used where `auth: none` is said."""
+def server_config(
+    server: PolicyServer,
+    resolved: ResolvedSchema,
+    bundles: Mapping[str, Path],
+    keys_directory: Path,
+    routing: RoutingConfig | None,
+) -> ServerConfig:
+    """All that the server needs to know.
+
+    Args:
+        server: the resource.
+        resolved: its schema.
+        bundles: where the bundle of each policy is, by the policy's name.
+        keys_directory: where the keys are; not used where `auth: none` is said.
+        routing: what its router is told; not used where there is none.
+    """
     open_to_all = server.spec.auth == "none"
     return ServerConfig(
         name=server.metadata.name,
         url_path=url_path(server, resolved),
         observation_schema=resolved.schema,
-        policies=[PolicyConfig(name=server.metadata.name, bundle=bundle)],
+        policies=[
+            PolicyConfig(name=policy.name, bundle=bundles[policy.name], shadow=policy.shadow)
+            for policy in server.policies
+        ],
+        routing=routing if server.is_routed else None,
         auth="none" if open_to_all else "apiKey",
         api_keys_directory=None if open_to_all else keys_directory,
     )
 
 
-def conversion_options(server: PolicyServer) -> list[str]:
-    """What a PolicyServer says of its model, as options of the command that converts it."""
-    spec = server.spec
+def router_settings(server: PolicyServer) -> RouterSettingsFile:
+    """What the router of a PolicyServer follows; without spec.router, all goes to the only policy that answers."""
+    router = server.spec.router
+    given = {"mode": RouterMode.AB_TEST} if router is None else router.model_dump(exclude={"store"})
+    config = RouterConfig.model_validate(given)
+    weights = {policy.name: 1.0 if policy.weight is None else policy.weight for policy in answering(server.policies)}
+    return RouterSettingsFile(router=config, weights=weights if config.mode == RouterMode.AB_TEST else {})
+
+
+@dataclass(frozen=True)
+class SharedStore:
+    """A Redis or Valkey in which the replicas of a router learn together."""
+
+    url: str
+    password_secret: str | None
+    """The Secret with its password, under PASSWORD_KEY."""
+    own: bool
+    """Whether the operator runs it."""
+
+
+def store_of(server: PolicyServer) -> SharedStore | None:
+    """Where the router of a PolicyServer keeps what it learns; None: in a file of the only pod, or there is no router.
+
+    Scaled to nothing, it is what one replica has.
+    """
+    if not server.is_routed:
+        return None
+    router = server.spec.router
+    if router is not None and router.store is not None:
+        redis = router.store.redis
+        return SharedStore(redis.url, redis.password_secret.name if redis.password_secret else None, own=False)
+    if server.spec.replicas <= 1:
+        return None
+    name = names.store(server.metadata.name)
+    return SharedStore(f"redis://{name}:6379/0", name, own=True)
+
+
+def conversion_options(model: Model) -> list[str]:
+    """What is said of a model, as options of the command that converts it."""
     return [
-        *([f"--format={spec.format}"] if spec.format else []),
-        *([f"--model-output={spec.model_output}"] if spec.model_output else []),
-        *(["--trust"] if spec.trust else []),
+        *([f"--format={model.format}"] if model.format else []),
+        *([f"--model-output={model.model_output}"] if model.model_output else []),
+        *(["--trust"] if model.trust else []),
     ]

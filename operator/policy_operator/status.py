@@ -1,13 +1,13 @@
 """The status of a PolicyServer, from what was seen: pure functions, one for each condition."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from policy_operator.desired.metadata import Object, selector
 from policy_operator.kinds import INGRESS, SERVICE, Kind
-from policy_operator.rollout import Rollout
+from policy_operator.rollout import Failure, PolicyRollout, Rollout
 
 _LONGEST_MESSAGE = 8192
 
@@ -39,6 +39,12 @@ class Seen:
     """The Service's name inside the cluster."""
     troubles: tuple[Trouble, ...] = ()
     rollout: Rollout | None = None
+    router: Object | None = None
+    """`status.router`, if a pod has told it now."""
+    out: Mapping[str, Failure] = field(default_factory=dict)
+    """The policies that its router doesn't let answer, by name."""
+    store: Judgement | None = None
+    """Whether what its router learns is kept, if there is a router."""
 
 
 def status_of(live: Object, seen: Seen, now: datetime) -> Object:
@@ -50,6 +56,7 @@ def status_of(live: Object, seen: Seen, now: datetime) -> Object:
         "SchemaValid": _schema_valid(seen),
         "ModelsLoaded": _models_loaded(seen),
         "RouteReady": _route_ready(seen),
+        **({"StoreReady": seen.store} if seen.store else {}),
         "Progressing": _progressing(seen),
         "Ready": _ready(seen),
     }
@@ -63,32 +70,46 @@ def status_of(live: Object, seen: Seen, now: datetime) -> Object:
     }
     if url := _url(seen) or former.get("url"):
         status["url"] = url
-    status["policies"] = known_policies = former.get("policies", [])
+    status["policies"] = former.get("policies", [])
     if seen.rollout:
-        name = metadata["name"]
-        known_policy: Object = next((policy for policy in known_policies if policy["name"] == name), {})
-        status["policies"] = [_policy(name, judged["ModelsLoaded"], seen.rollout, known_policy, now)]
+        known_policies = {policy["name"]: policy for policy in status["policies"]}
+        failures = _failures(seen, seen.rollout)
+        status["policies"] = [
+            _policy(policy, seen.rollout, failures.get(policy.name), known_policies.get(policy.name, {}), now)
+            for policy in seen.rollout.policies
+        ]
+    if policies := status["policies"]:
+        status["loadedPolicies"] = f"{sum(one['state'] == 'Loaded' for one in policies)}/{len(policies)}"
+    if live.get("spec", {}).get("policies") and (router := seen.router or former.get("router")):
+        status["router"] = router
     return status
 
 
-def _policy(name: str, loaded: Judgement, rollout: Rollout, known: Object, now: datetime) -> Object:
+def _failures(seen: Seen, rollout: Rollout) -> dict[str, Failure]:
+    """Why policies don't answer, by name; what keeps the pods of an only policy from serving keeps that, too."""
+    found = {policy.name: policy.failure or seen.out.get(policy.name) for policy in rollout.policies}
+    if len(found) == 1:
+        found = {name: rollout.failure or failure for name, failure in found.items()}
+    return {name: failure for name, failure in found.items() if failure}
+
+
+def _policy(policy: PolicyRollout, rollout: Rollout, failure: Failure | None, known: Object, now: datetime) -> Object:
     """What serves under one name. Digest and failure are the last that were seen: a failure outlives its remedy."""
-    policy: Object = {"name": name, "state": _POLICY_STATES[loaded[0]]}
-    if rollout.failure:
-        policy["state"] = "Failed"
-    if digest := ", ".join(rollout.digests) or known.get("digest"):
-        policy["digest"] = digest
-    failure = known.get("lastFailure")
-    if rollout.failure:
-        said = {"reason": rollout.failure.reason, "message": rollout.failure.message[:_LONGEST_MESSAGE]}
-        if failure is None or said.items() - failure.items():
-            failure = said | {"time": _text(now)}
+    status: Object = {"name": policy.name, "state": "Loaded"}
     if failure:
-        policy["lastFailure"] = failure
-    return policy
-
-
-_POLICY_STATES = {"True": "Loaded", "False": "Loading", "Unknown": "Unloaded"}
+        status["state"] = "Failed"
+    elif rollout.ready < rollout.wanted or rollout.wanted == 0:
+        status["state"] = "Loading" if rollout.wanted else "Unloaded"
+    if digest := ", ".join(policy.digests) or known.get("digest"):
+        status["digest"] = digest
+    last: Object | None = known.get("lastFailure")
+    if failure:
+        said = {"reason": failure.reason, "message": failure.message[:_LONGEST_MESSAGE]}
+        if last is None or said.items() - last.items():
+            last = said | {"time": _text(now)}
+    if last:
+        status["lastFailure"] = last
+    return status
 
 
 def _text(time: datetime) -> str:
@@ -118,14 +139,24 @@ def _models_loaded(seen: Seen) -> Judgement:
     rollout = seen.rollout
     if rollout is None:
         return "Unknown", "NoPods", "there is no Deployment"
+    if failures := _failures(seen, rollout):
+        told = [f"policy {name}: {failure.message}" for name, failure in failures.items()]
+        first = next(iter(failures.values()))
+        return "False", first.reason, "; ".join(told) if len(rollout.policies) > 1 else first.message
     if rollout.failure:
         return "False", rollout.failure.reason, rollout.failure.message
     if rollout.wanted == 0:
         return "Unknown", "ScaledToZero", "no pod is wanted, so no model is loaded"
     if rollout.ready < rollout.wanted:
         return "False", "Loading", _serving(rollout)
-    models = f" the model sha256:{', sha256:'.join(rollout.digests)}" if rollout.digests else ""
-    return "True", "Loaded", f"{_serving(rollout)}{models}"
+    return "True", "Loaded", f"{_serving(rollout)}{_models(rollout.policies)}"
+
+
+def _models(policies: Sequence[PolicyRollout]) -> str:
+    models = {policy.name: f"sha256:{', sha256:'.join(policy.digests)}" for policy in policies if policy.digests}
+    if len(policies) == 1:
+        return "".join(f" the model {model}" for model in models.values())
+    return " the models " + ", ".join(f"{name} {model}" for name, model in models.items()) if models else ""
 
 
 def _route_ready(seen: Seen) -> Judgement:

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import threading
@@ -6,14 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from policy_operator.local import Endpoint, LocalServer
+from policy_operator.manifests import read
 from policy_server.bundle import Categorical
 from tests.bundles import write_linear_bundle
 from tests.e2e.bundles import zipped
 from tests.integration.sources.web import Asked, Said, WebServer
-from tests.serving import Up, request, run, wait_for
+from tests.serving import Up, free_port, request, run, wait_for
 
 SAMPLE = Path(__file__).parents[2] / "manifests" / "examples" / "cartpole.yaml"
 OBSERVATION = {"cart_position": 0.0, "cart_velocity": 0.0, "pole_angle": 0.0, "pole_angular_velocity": 0.0}
@@ -192,6 +196,129 @@ def test_credentials_for_the_model_come_from_the_secret_beside_it_or_from_this_m
             monkeypatch.setenv(name, value)
         with Up(file, cache=tmp_path) as up:
             assert request(f"{up.url}/predict/", {"a": 1, "b": 2, "c": 3}).status == 200
+
+
+def several(good: Path, *bad: str, **others: Path) -> str:
+    """Returns a PolicyServer of some bundles and of policies that can't be imported."""
+    policies = [{"name": name, "modelUri": f"file:///no/such/{name}"} for name in bad]
+    policies += [{"name": name, "modelUri": f"file://{bundle}"} for name, bundle in {"good": good, **others}.items()]
+    return manifest(good, modelUri=None, policies=policies, router={"mode": "UCB1"})
+
+
+def test_a_policy_that_cannot_be_imported_is_told_and_left_out(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = tmp_path / "several.yaml"
+    file.write_text(several(bundle, "gone"))
+    told: list[str] = []
+    server = LocalServer([file], Endpoint("127.0.0.1", free_port(), free_port()), told.append)
+    try:
+        (one,) = read([file]).resolve()
+        bundles = server._import(one)
+    finally:
+        server.stop()
+    assert (bundles["good"] / "policy.json").is_file()
+    assert not bundles["gone"].exists()
+    assert told == ["PolicyServer default/first: policy gone is left out; after an edit it is tried again"]
+
+
+@pytest.fixture
+def routed(bundle: Path, tmp_path: Path) -> Path:
+    """A manifest of three policies, one of which can't be imported."""
+    other = write_linear_bundle(tmp_path / "other", Categorical(size=4), weights=np.ones((3, 4)))
+    file = tmp_path / "routed.yaml"
+    file.write_text(several(bundle, "gone", other=other))
+    return file
+
+
+def arms(up: Up) -> dict[str, Any]:
+    """What the only router says of its policies, by their names."""
+    (router,) = request(f"http://localhost:{up.metrics_port}/routers").body
+    return {arm["name"]: arm for arm in router["arms"]}
+
+
+def rewarded(up: Up, policy: str, count: int) -> bool:
+    return bool(arms(up)[policy]["rewards"] == count)
+
+
+def reward(up: Up) -> str:
+    """Has a decision made and rewarded; returns the policy."""
+    answer = request(f"{up.url}/predict/", {"a": 1, "b": 2, "c": 3})
+    assert answer.status == 200
+    told = request(f"{up.url}/feedback", {"decision_id": answer.body["decision_id"], "reward": 1})
+    assert (told.status, told.body["outcome"]) == (202, "learned")
+    return str(answer.body["policy"])
+
+
+def test_the_others_serve_where_one_cannot_be_imported(routed: Path, tmp_path: Path) -> None:
+    with Up(routed, cache=tmp_path) as up:
+        states = {name: arm["state"] for name, arm in arms(up).items()}
+        assert states == {"gone": "NotLoaded", "good": "Available", "other": "Available"}
+        assert {reward(up) for _ in range(20)} == {"good", "other"}
+
+
+def test_what_was_learned_outlives_up_until_it_is_to_be_forgotten(routed: Path, tmp_path: Path) -> None:
+    with Up(routed, cache=tmp_path) as up:
+        policy = reward(up)
+        wait_for(partial(rewarded, up, policy, 1), "the reward")
+        assert f"learns   {tmp_path}/state/policyserver/default.first.db" in up.output
+        up.process.kill()
+        up.process.wait()
+    with Up(routed, cache=tmp_path) as up:
+        assert rewarded(up, policy, 1)
+    with Up(routed, options=("--forget",), cache=tmp_path) as up:
+        assert rewarded(up, policy, 0)
+
+
+def test_an_edit_of_the_router_is_followed_without_loading_a_model_again(routed: Path, tmp_path: Path) -> None:
+    with Up(routed, cache=tmp_path) as up:
+        loaded = up.output.count("first routes among")
+        written = routed.read_text()
+        edited = written.replace("mode: UCB1", "mode: EpsilonGreedy\n    epsilon: 0.5")
+        assert edited != written
+        routed.write_text(edited)
+        wait_for(lambda: arms(up)["good"]["weight"] in (0.25, 0.75), "the edit to be followed")
+        assert up.output.count("first routes among") == loaded
+
+
+def test_where_no_policy_that_answers_is_left_up_stops(bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "several.yaml"
+    policies = [
+        {"name": "gone", "modelUri": "file:///no/such/model"},
+        {"name": "good", "modelUri": f"file://{bundle}", "shadow": True},
+    ]
+    file.write_text(manifest(bundle, modelUri=None, policies=policies))
+    done = run("up", str(file), cache=tmp_path)
+    assert done.returncode == 2
+    assert "error: file:///no/such/model doesn't exist" in done.stderr
+
+
+def test_decisions_and_rewards_are_written_to_the_file_that_is_named(routed: Path, tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    with Up(routed, options=("--decision-log", str(log)), cache=tmp_path) as up:
+        policy = reward(up)
+        wait_for(lambda: log.is_file() and log.read_text().count("\n") == 2, "the decision and its reward")
+    decision, feedback = (json.loads(line) for line in log.read_text().splitlines())
+    assert (decision["type"], decision["policy"]) == ("decision", policy)
+    assert (feedback["type"], feedback["outcome"]) == ("feedback", "learned")
+
+
+def test_a_decision_log_without_a_router_is_refused(file: Path, tmp_path: Path) -> None:
+    done = run("up", str(file), "--decision-log", str(tmp_path / "log"), cache=tmp_path)
+    assert done.returncode == 2
+    assert "error: --decision-log writes what routers decide; no PolicyServer has policies" in done.stderr
+
+
+def test_render_shows_what_a_router_follows(bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "several.yaml"
+    file.write_text(several(bundle, "other"))
+    rendered = list(yaml.safe_load_all(run("render", str(file), cache=tmp_path).stdout))
+    (settings,) = [one for one in rendered if one["metadata"]["name"] == "first-router"]
+    assert "UCB1" in settings["data"]["settings.json"]
+    (deployment,) = [one for one in rendered if one["kind"] == "Deployment"]
+    names = [one["name"] for one in deployment["spec"]["template"]["spec"]["initContainers"]]
+    assert names == ["fetch-other", "convert-other", "fetch-good", "convert-good"]
 
 
 def test_a_killed_server_is_started_again(file: Path, tmp_path: Path) -> None:

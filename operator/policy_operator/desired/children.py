@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policy_operator.api import PolicyServer
-from policy_operator.desired import configuration, route, workload
+from policy_operator.desired import configuration, route, store, workload
 from policy_operator.desired.metadata import Object
-from policy_operator.server_config import ResolvedSchema, url_path
+from policy_operator.server_config import ResolvedSchema, store_of, url_path
 from policy_operator.settings import Settings
 
 
@@ -15,7 +15,11 @@ class Desired:
     """What of the desired objects depends on the cluster; without one, as for `render`, the defaults hold."""
 
     pins: Mapping[str, str] = field(default_factory=dict)
-    """The digests that models must have, by `configuration.key_of_model`."""
+    """The digests that models must have, by `models.key_of_model`."""
+    attempt: str | None = None
+    """The version that pods should have as long as nothing else about them changes, as `retries.attempt` says."""
+    store_in_use: bool = False
+    """Whether pods of a former version learn in the store that the operator runs."""
     routed: bool = True
     """Whether the url path is this PolicyServer's; another one may have it."""
     monitored: bool = True
@@ -35,7 +39,13 @@ def desired_objects(
     objects = [workload.service_account(server), config]
     if given.pins:
         objects.append(configuration.digests(server, given.pins))
-    objects += [workload.deployment(server, config["metadata"]["name"], settings), route.service(server)]
+    if server.is_routed:
+        objects.append(configuration.router(server))
+    shared = store_of(server)
+    if given.store_in_use or (shared is not None and shared.own):
+        objects += store.objects(server, settings)
+    deployment = workload.deployment(server, config["metadata"]["name"], settings, given.attempt)
+    objects += [deployment, route.service(server)]
     if server.spec.replicas > 1:
         objects.append(workload.disruption_budget(server))
     if given.routed:

@@ -1,17 +1,18 @@
-"""The pods of a PolicyServer: `fetch` and `convert` bring the model, then `server` serves it."""
+"""The pods of a PolicyServer: `fetch` and `convert` bring each model, then `server` serves them."""
 
+from policy_operator import names
 from policy_operator.api import PolicyServer
+from policy_operator.api_policies import Policy
 from policy_operator.desired import configuration
 from policy_operator.desired.metadata import Object, labels
+from policy_operator.desired.models import MODEL_KEY, model_annotation, part, policies_by_part
 from policy_operator.desired.sources import fetch_mounts, fetch_options, fetch_volumes
 from policy_operator.resources import Resources
-from policy_operator.server_config import conversion_options
+from policy_operator.server_config import PASSWORD_KEY, conversion_options, store_of
 from policy_operator.settings import Settings
 
 API_PORT = 8000
 METRICS_PORT = 8080
-MODEL_KEY = "policyserver.io/model"
-"""Annotation of a pod: the key of the URI that its model came from."""
 
 _USER = 65532
 _RESULT = "/dev/termination-log"
@@ -25,7 +26,7 @@ def pod_template(server: PolicyServer, config_name: str, settings: Settings) -> 
     return {
         "metadata": {
             "labels": labels(server.metadata.name),
-            "annotations": {MODEL_KEY: configuration.key_of_model(server)},
+            "annotations": {MODEL_KEY: model_annotation(server)},
         },
         "spec": {
             "serviceAccountName": server.metadata.name,
@@ -39,48 +40,59 @@ def pod_template(server: PolicyServer, config_name: str, settings: Settings) -> 
                 "fsGroup": _USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "initContainers": [_fetch(server, settings), _convert(server, settings)],
+            "initContainers": [
+                container
+                for name, policy in policies_by_part(server).items()
+                for container in (_fetch(name, policy, settings), _convert(name, policy, settings))
+            ],
             "containers": [_server(server, settings)],
             "volumes": _volumes(server, config_name),
         },
     }
 
 
-def _fetch(server: PolicyServer, settings: Settings) -> Object:
+def _fetch(name: str, policy: Policy, settings: Settings) -> Object:
     return _container(
-        "fetch",
+        part("fetch", name),
         settings.server_image,
         # Kubernetes would put a variable's value where $(NAME) stands.
-        ["policy_server.importers", "fetch", server.spec.model_uri.replace("$", "$$"), f"--output={_FETCHED}"],
-        [f"--result={_RESULT}", *fetch_options(server, settings)],
-        writable={"fetched": _FETCHED},
-        readable=fetch_mounts(server),
+        ["policy_server.importers", "fetch", policy.model_uri.replace("$", "$$"), f"--output={_FETCHED}"],
+        [f"--result={_RESULT}", *fetch_options(policy, settings), *(["--optional"] if name else [])],
+        writable={part("fetched", name): _FETCHED},
+        readable=fetch_mounts(name, policy),
         memory_limit="512Mi",
     )
 
 
-def _convert(server: PolicyServer, settings: Settings) -> Object:
+def _convert(name: str, policy: Policy, settings: Settings) -> Object:
     """Runs what reads model files, which may be hostile: it has no credentials, and nothing else of the pod's."""
+    bundle = configuration.bundle_of(name)
     return _container(
-        "convert",
-        settings.converting_image(server.spec.format),
-        ["policy_server.importers", "convert", f"{_FETCHED}/model", f"--output={configuration.BUNDLE}"],
-        [f"--config={_CONFIG}/{configuration.CONFIG_FILE}", *conversion_options(server)],
-        writable={"bundle": str(configuration.BUNDLE.parent)},
-        readable={"fetched": _FETCHED, "config": _CONFIG},
+        part("convert", name),
+        settings.converting_image(policy.format),
+        ["policy_server.importers", "convert", f"{_FETCHED}/model", f"--output={bundle}"],
+        [
+            f"--config={_CONFIG}/{configuration.CONFIG_FILE}",
+            *conversion_options(policy),
+            # Where a policy fails, the others are served: it says so, and lets the pod go on.
+            *([f"--result={_RESULT}", "--optional"] if name else []),
+        ],
+        writable={part("bundle", name): str(bundle.parent)},
+        readable={part("fetched", name): _FETCHED, "config": _CONFIG},
         memory_limit="2Gi",
     )
 
 
 def _server(server: PolicyServer, settings: Settings) -> Object:
+    bundles = {part("bundle", name): str(configuration.bundle_of(name).parent) for name in policies_by_part(server)}
     keys = {} if server.spec.auth == "none" else {"keys": str(configuration.KEYS)}
     container = _container(
         "server",
         settings.server_image,
         ["policy_server"],
         [f"--config={_CONFIG}/{configuration.CONFIG_FILE}", *_processes(server)],
-        writable={},
-        readable={"bundle": str(configuration.BUNDLE.parent), "config": _CONFIG, **keys},
+        writable={"state": str(configuration.STATE.parent)} if _has_file(server) else {},
+        readable={**bundles, "config": _CONFIG, **_router_mounts(server), **keys},
     )
     return container | {
         "resources": _resources(server),
@@ -152,13 +164,47 @@ def _probe(path: str, period: int, failures: int) -> Object:
     }
 
 
+def _has_file(server: PolicyServer) -> bool:
+    """Whether the pod keeps what its router learns."""
+    return server.is_routed and store_of(server) is None
+
+
+def _router_mounts(server: PolicyServer) -> dict[str, str]:
+    """Where the server finds what its router is told."""
+    if not server.is_routed:
+        return {}
+    mounts = {"router": str(configuration.SETTINGS.parent)}
+    if (shared := store_of(server)) is None:
+        return mounts | {"learned": str(configuration.LEARNED.parent)}
+    return mounts | ({"store": str(configuration.PASSWORD.parent)} if shared.password_secret else {})
+
+
+def _router_volumes(server: PolicyServer) -> list[Object]:
+    if not server.is_routed:
+        return []
+    name = server.metadata.name
+    router: Object = {"name": "router", "configMap": {"name": names.router_settings(name)}}
+    if (shared := store_of(server)) is None:
+        # Optional: at first nothing is learned.
+        learned = {"name": names.learned(name), "optional": True}
+        return [router, {"name": "state", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "learned", "configMap": learned}]
+    if shared.password_secret is None:
+        return [router]
+    # Optional, as the keys are.
+    items = [{"key": PASSWORD_KEY, "path": PASSWORD_KEY}]
+    password = {"secretName": shared.password_secret, "items": items, "optional": True}
+    return [router, {"name": "store", "secret": password}]
+
+
 def _volumes(server: PolicyServer, config_name: str) -> list[Object]:
+    policies = policies_by_part(server)
+    scratch = [part(purpose, name) for name in policies for purpose in ("fetched", "bundle")]
     volumes: list[Object] = [
         {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
-        {"name": "fetched", "emptyDir": {"sizeLimit": "2Gi"}},
-        {"name": "bundle", "emptyDir": {"sizeLimit": "2Gi"}},
+        *({"name": volume, "emptyDir": {"sizeLimit": "2Gi"}} for volume in scratch),
         {"name": "config", "configMap": {"name": config_name}},
-        *fetch_volumes(server, configuration.digests_name(server.metadata.name)),
+        *fetch_volumes(policies, configuration.digests_name(server.metadata.name)),
+        *_router_volumes(server),
     ]
     if server.spec.api_key_secret is not None:
         # Optional: without the Secret the server itself says what is missing, instead of a pod that never starts.

@@ -1,9 +1,11 @@
 """What `fetch` needs for the place that a model comes from, and nobody else in the pod gets."""
 
 import re
+from collections.abc import Mapping
 
-from policy_operator.api import PolicyServer
+from policy_operator.api_policies import Policy
 from policy_operator.desired.metadata import Object
+from policy_operator.desired.models import part
 from policy_operator.settings import Settings
 from policy_server.config import MODEL_CREDENTIALS
 
@@ -13,55 +15,56 @@ _VOLUMES = "/volumes"
 _REMOTE = ("http", "https", "s3", "s3a", "gs", "gcs", "hf")
 
 
-def fetch_options(server: PolicyServer, settings: Settings) -> list[str]:
+def fetch_options(policy: Policy, settings: Settings) -> list[str]:
     """What the importers' `fetch` is told besides the URI."""
-    spec = server.spec
     options = [f"--addresses={'private' if settings.allow_private_model_addresses else 'public'}"]
-    if spec.sha256 is None:
+    if policy.sha256 is None:
         options.append(f"--pins={PINS}")
     else:
-        options.append(f"--sha256={spec.sha256}")
-    if secret := _secret(server):
+        options.append(f"--sha256={policy.sha256}")
+    if secret := _secret(policy):
         options.append(f"--credentials={_CREDENTIALS}/{secret}")
-    if _claim(server):
+    if _claim(policy):
         options.append(f"--volumes={_VOLUMES}")
     return options
 
 
-def fetch_mounts(server: PolicyServer) -> dict[str, str]:
-    """Where `fetch` finds which volumes, all of them only to be read."""
-    mounts = {} if server.spec.sha256 else {"digests": PINS}
-    if secret := _secret(server):
-        mounts["credentials"] = f"{_CREDENTIALS}/{secret}"
-    if claim := _claim(server):
-        mounts["claim"] = f"{_VOLUMES}/{claim}"
+def fetch_mounts(name: str, policy: Policy) -> dict[str, str]:
+    """Where `fetch` finds which volumes, all of them only to be read; `name` is that of `models.part`."""
+    mounts = {} if policy.sha256 else {"digests": PINS}
+    if secret := _secret(policy):
+        mounts[part("credentials", name)] = f"{_CREDENTIALS}/{secret}"
+    if claim := _claim(policy):
+        mounts[part("claim", name)] = f"{_VOLUMES}/{claim}"
     return mounts
 
 
-def fetch_volumes(server: PolicyServer, digests_name: str) -> list[Object]:
+def fetch_volumes(policies: Mapping[str, Policy], digests_name: str) -> list[Object]:
     """The volumes that only `fetch` mounts."""
     volumes: list[Object] = []
-    if server.spec.sha256 is None:
+    if any(policy.sha256 is None for policy in policies.values()):
         # Optional: the first pod starts before there is anything to pin.
         volumes.append({"name": "digests", "configMap": {"name": digests_name, "optional": True}})
-    if secret := _secret(server):
-        # Only what is known: nobody gets at other Secrets of the namespace by naming them here. Optional: without the
-        # Secret, `fetch` says what is missing, instead of a pod that never starts.
-        items = [{"key": name, "path": name} for name in MODEL_CREDENTIALS]
-        volumes.append({"name": "credentials", "secret": {"secretName": secret, "items": items, "optional": True}})
-    if claim := _claim(server):
-        volumes.append({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+    for name, policy in policies.items():
+        if secret := _secret(policy):
+            # Only what is known: nobody gets at other Secrets of the namespace by naming them here. Optional: without
+            # the Secret, `fetch` says what is missing, instead of a pod that never starts.
+            items = [{"key": key, "path": key} for key in MODEL_CREDENTIALS]
+            volume = {"secretName": secret, "items": items, "optional": True}
+            volumes.append({"name": part("credentials", name), "secret": volume})
+        if claim := _claim(policy):
+            volume = {"claimName": claim, "readOnly": True}
+            volumes.append({"name": part("claim", name), "persistentVolumeClaim": volume})
     return volumes
 
 
-def _secret(server: PolicyServer) -> str | None:
+def _secret(policy: Policy) -> str | None:
     """The Secret, where something is asked for credentials; a file on the node could be one of them."""
-    spec = server.spec
-    if spec.model_credentials is None or spec.model_uri.partition(":")[0] not in _REMOTE:
+    if policy.model_credentials is None or policy.model_uri.partition(":")[0] not in _REMOTE:
         return None
-    return spec.model_credentials.name
+    return policy.model_credentials.name
 
 
-def _claim(server: PolicyServer) -> str | None:
-    found = re.match("pvc://([^/]+)", server.spec.model_uri)
+def _claim(policy: Policy) -> str | None:
+    found = re.match("pvc://([^/]+)", policy.model_uri)
     return found[1] if found else None

@@ -10,7 +10,10 @@ from policy_operator.kinds import DEPLOYMENT, DISRUPTION_BUDGET, SERVICE_ACCOUNT
 from policy_operator.settings import Settings
 
 VERSION = "policyserver.io/version"
-"""Annotation of a pod: the hash of its template. By it a pod is known to be of the current version."""
+"""Annotation of a pod: the hash of its template. By it a pod is known to be of the current version.
+
+`HASH.N` is the N-th attempt to bring what a version couldn't serve at first.
+"""
 
 
 def service_account(server: PolicyServer) -> Object:
@@ -18,11 +21,15 @@ def service_account(server: PolicyServer) -> Object:
     return child(SERVICE_ACCOUNT, server, server.metadata.name) | {"automountServiceAccountToken": False}
 
 
-def deployment(server: PolicyServer, config_name: str, settings: Settings) -> Object:
-    """The pods, replaced one by one and never fewer than asked for."""
+def deployment(server: PolicyServer, config_name: str, settings: Settings, attempt: str | None) -> Object:
+    """The pods, replaced one by one and never fewer than asked for.
+
+    `attempt` is the version that they should have as long as nothing else about them changes.
+    """
     template = pod_template(server, config_name, settings)
-    written = json.dumps(template, sort_keys=True)
-    template["metadata"]["annotations"][VERSION] = hashlib.sha256(written.encode()).hexdigest()[:10]
+    digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
+    version = attempt if attempt is not None and attempt.partition(".")[0] == digest else digest
+    template["metadata"]["annotations"][VERSION] = version
     return child(DEPLOYMENT, server, server.metadata.name) | {
         "spec": {
             "replicas": server.spec.replicas,

@@ -28,6 +28,8 @@ from policy_server.importers.progress import fetch_progress
 from policy_server.importers.uri import redacted, redacted_text
 
 _LONGEST_MESSAGE = 1500
+_LONGEST_RESULT = 1000
+"""Characters of a result that is an error: Kubernetes keeps 4096 bytes of what a container says last."""
 _INTERRUPTED = 130
 _EXAMPLES = """examples:
   python -m policy_server.importers fetch https://models.example/mouse/saved_model.zip --output fetched
@@ -42,23 +44,33 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, or 2 with one line `error: …` on stderr."""
+    """Returns the exit code: 0, or 2 with one line `error: …` on stderr; 0 in spite of that line with --optional."""
     signal.signal(signal.SIGTERM, _terminate)  # as process 1 of a container nothing else would end it
     verbose = "--verbose" in (sys.argv[1:] if arguments is None else arguments)
     if not verbose:
         logging.basicConfig(handlers=[logging.NullHandler()])  # libraries log what our one line says, and URLs too
+    options = argparse.Namespace(optional=False)
     try:
-        options = _parser().parse_args(arguments)
+        _parser().parse_args(arguments, options)
         print(json.dumps(options.run(options)))
     except KeyboardInterrupt:
         _say("error: interrupted")
         return _INTERRUPTED
     except PolicyServerError as error:
-        _report(str(error), error if verbose else None)
-        return 2
+        return _failed(options, _report(str(error), error if verbose else None))
     except Exception as error:  # noqa: BLE001  # the last edge: a person gets a line, --verbose the rest
-        _report(f"unexpected {type(error).__name__}: {error}; --verbose shows where", error if verbose else None)
+        unexpected = f"unexpected {type(error).__name__}: {error}; --verbose shows where"
+        return _failed(options, _report(unexpected, error if verbose else None))
+    return 0
+
+
+def _failed(options: argparse.Namespace, message: str) -> int:
+    """Tells the result where it is optional, and returns the exit code."""
+    if not options.optional:
         return 2
+    if options.result:
+        result = {"error": message[:_LONGEST_RESULT]}
+        options.result.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
     return 0
 
 
@@ -204,6 +216,13 @@ def _parser() -> _Parser:
     convert = commands.add_parser("convert", help="make a bundle of a fetched file or folder; needs no network")
     convert.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder")
     convert.add_argument("--uri", help="where SOURCE came from, for the manifest")
+    convert.add_argument("--result", type=Path, metavar="FILE", help="where --optional writes an error")
+    for command in (fetch, convert):
+        command.add_argument(
+            "--optional",
+            action="store_true",
+            help='an error is a result, too: exit code 0, and {"error": …} in --result\'s FILE',
+        )
     convert.set_defaults(run=_convert)
     both = commands.add_parser("import", help="fetch and convert")
     both.add_argument("uri", metavar="URI", help="as of fetch")
@@ -264,16 +283,19 @@ def _seconds(text: str) -> float:
     return number
 
 
-def _report(message: str, error: Exception | None) -> None:
+def _report(message: str, error: Exception | None) -> str:
+    """Says what went wrong, and returns it as it was said."""
     if error is not None:
         sys.stderr.write(redacted_text("".join(traceback.format_exception(error))))
     line = " ".join(redacted_text(message).split())
-    _say(f"error: {line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + ' …'}")
+    return _say(f"error: {line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + ' …'}")
 
 
-def _say(line: str) -> None:
+def _say(line: str) -> str:
     # What a model holds may be in it, and a terminal obeys control characters.
-    print("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line), file=sys.stderr)
+    said = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    print(said, file=sys.stderr)
+    return said
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

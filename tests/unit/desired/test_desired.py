@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from policy_operator.api import PolicyServer, parse
-from policy_operator.desired import desired_objects
+from policy_operator.desired import Desired, desired_objects
 from policy_operator.desired.metadata import selector
 from policy_operator.errors import InvalidPolicyServerError
 from policy_operator.server_config import resolve_schema
 from policy_operator.settings import Settings
 from policy_server.config import MODEL_CREDENTIALS
+from tests.routing_cases import policy, routed
 
 Object = dict[str, Any]
 
@@ -22,10 +23,9 @@ Object = dict[str, Any]
 def server(name: str = "mouse", uid: str | None = "6f1c", **spec: Any) -> PolicyServer:
     """A PolicyServer; `spec` says what is different from the simplest one."""
     simplest = {
-        "modelUri": "https://models.example/mouse.zip",
         "schema": {"observations": [{"name": "row", "type": "float"}]},
         "auth": "none",
-    }
+    } | ({} if "policies" in spec else {"modelUri": "https://models.example/mouse.zip"})
     metadata = {"name": name, "namespace": "cats"} | ({"uid": uid} if uid else {})
     document = {"apiVersion": "policyserver.io/v1alpha1", "kind": "PolicyServer", "metadata": metadata}
     return parse(document | {"spec": simplest | spec})
@@ -34,6 +34,18 @@ def server(name: str = "mouse", uid: str | None = "6f1c", **spec: Any) -> Policy
 def objects(server: PolicyServer, **settings: Any) -> dict[str, Object]:
     """The objects by their kind."""
     return {one["kind"]: one for one in desired_objects(server, resolve_schema(server, None), Settings(**settings))}
+
+
+def named(server: PolicyServer, given: Desired | None = None) -> dict[str, Object]:
+    """The objects by their kind and name."""
+    made = desired_objects(server, resolve_schema(server, None), Settings(), given)
+    return {f"{one['kind']} {one['metadata']['name']}": one for one in made}
+
+
+def several(*policies: Object, replicas: int = 1, **router: Any) -> PolicyServer:
+    """A PolicyServer with a router."""
+    spec = routed(*policies, **({"mode": "UCB1"} | router))
+    return server(**{name: value for name, value in spec.items() if value is not None}, replicas=replicas)
 
 
 def template(server: PolicyServer, **settings: Any) -> Object:
@@ -173,10 +185,13 @@ def test_only_the_server_sees_the_keys_and_only_fetch_the_credentials() -> None:
 
 
 def test_every_mount_has_its_volume() -> None:
-    with_keys = server(auth=None, apiKeySecret={"name": "mouse-keys"})
-    volumes = {one["name"] for one in template(with_keys)["spec"]["volumes"]}
-    mounted = {one["name"] for found in containers(with_keys).values() for one in found["volumeMounts"]}
-    assert mounted == volumes
+    spec: Object = {"auth": None, "apiKeySecret": {"name": "mouse-keys"}}
+    private = policy("a", modelUri="s3://models/a.zip", modelCredentials={"name": "mouse-s3"})
+    claimed = policy("b", modelUri="pvc://trained/b.zip")
+    for made in (server(**spec), several(private, claimed), several(private, claimed, replicas=2)):
+        volumes = [one["name"] for one in template(made)["spec"]["volumes"]]
+        mounted = {one["name"] for found in containers(made).values() for one in found["volumeMounts"]}
+        assert sorted(volumes) == sorted(mounted)
 
 
 def mounts(server: PolicyServer, container: str) -> dict[str, Object]:
@@ -256,11 +271,13 @@ def test_the_converter_and_the_server_are_told_what_they_understand() -> None:
         ).stdout
         credentials: Object = {"modelCredentials": {"name": "mouse-s3"}}
         asked = [
+            several(),
             server(format="ONNX", **credentials),
             server(modelUri="pvc://trained/mouse.zip"),
             server(sha256="a" * 64),
         ]
-        for argument in (one for made in asked for one in containers(made)[name]["args"]):
+        brings = [one for made in asked for one in containers(made).values() if one["name"].startswith(name)]
+        for argument in (argument for one in brings for argument in one["args"]):
             if argument.startswith("--"):
                 assert argument.partition("=")[0] in help_text
 
@@ -279,7 +296,7 @@ def test_one_pod_needs_no_disruption_budget() -> None:
 def test_nothing_is_empty_and_nothing_is_shared() -> None:
     """Server-side apply drops empty values, which would look like a difference for ever; YAML would show anchors."""
     seen = set()
-    for one in objects(server(replicas=2)).values():
+    for one in [*objects(server(replicas=2)).values(), *named(several(replicas=2)).values()]:
         for node in nodes(one):
             assert node
             assert id(node) not in seen
@@ -311,3 +328,110 @@ def test_a_uri_reaches_fetch_as_it_is_whatever_kubernetes_makes_of_dollars(uri: 
     # Kubernetes' rule: $$ is $, $(NAME) a variable, any other $ itself.
     assert "$" not in written.replace("$$", "")
     assert written.replace("$$", "$") == uri
+
+
+def test_each_of_several_policies_is_brought_by_containers_and_volumes_of_its_own() -> None:
+    made = several(policy("a"), policy("b", format="ONNX", trust=True))
+    found = containers(made)
+    assert list(found) == ["fetch-a", "convert-a", "fetch-b", "convert-b", "server"]
+    for name in ("a", "b"):
+        assert {"fetched-" + name} == set(mounts(made, f"fetch-{name}")) - {"tmp", "digests"}
+        assert mounts(made, f"convert-{name}").keys() == {"tmp", "fetched-" + name, "bundle-" + name, "config"}
+        assert f"--output=/bundles/{name}/policy" in found[f"convert-{name}"]["args"]
+        assert mounts(made, "server")[f"bundle-{name}"]["mountPath"] == f"/bundles/{name}"
+        assert mounts(made, "server")[f"bundle-{name}"]["readOnly"] is True
+    assert ["--trust" in found[f"convert-{name}"]["args"] for name in ("a", "b")] == [False, True]
+    (config,) = [json.loads(one["data"]["server.json"]) for one in named(made).values() if one.get("immutable")]
+    assert [one["bundle"] for one in config["policies"]] == ["/bundles/a/policy", "/bundles/b/policy"]
+
+
+def test_one_of_several_policies_may_fail_and_the_only_one_may_not() -> None:
+    optional = {name: "--optional" in one["args"] for name, one in containers(several()).items()}
+    assert optional == {"fetch-a": True, "convert-a": True, "fetch-b": True, "convert-b": True, "server": False}
+    assert not any("--optional" in one["args"] for one in containers(server()).values())
+
+
+def test_credentials_of_one_policy_are_not_those_of_another() -> None:
+    made = several(
+        *(policy(name, modelUri="s3://models/m", modelCredentials={"name": f"{name}-s3"}) for name in ("a", "b"))
+    )
+    for name, other in (("a", "b"), ("b", "a")):
+        assert f"credentials-{name}" in mounts(made, f"fetch-{name}")
+        assert f"credentials-{other}" not in mounts(made, f"fetch-{name}")
+        assert f"--credentials=/etc/policyserver/credentials/{name}-s3" in containers(made)[f"fetch-{name}"]["args"]
+
+
+def test_a_pod_says_the_key_of_each_of_its_models() -> None:
+    other = policy("b", modelUri="https://models.example/other.zip")
+    keys = json.loads(template(several(policy("a"), other))["metadata"]["annotations"]["policyserver.io/model"])
+    assert list(keys) == ["a", "b"]
+    assert keys["a"] == template(server())["metadata"]["annotations"]["policyserver.io/model"] != keys["b"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (several(mode="EpsilonGreedy"), several(mode="UCB1", freeze=True)),
+        (several(policy("a", weight=2), policy("b"), mode="ABTest"), several(mode="ABTest")),
+    ],
+)
+def test_what_a_router_may_follow_changes_no_pod(one: PolicyServer, other: PolicyServer) -> None:
+    assert template(one) == template(other)
+    settings = [named(made)["ConfigMap mouse-router"]["data"]["settings.json"] for made in (one, other)]
+    assert settings[0] != settings[1]
+    (volume,) = [found for found in template(one)["spec"]["volumes"] if found["name"] == "router"]
+    assert volume["configMap"] == {"name": "mouse-router"}
+    assert mounts(one, "server")["router"]["mountPath"] == "/etc/policyserver/router"
+
+
+def test_without_several_policies_there_is_no_router() -> None:
+    assert "ConfigMap mouse-router" not in named(server(replicas=2))
+
+
+def test_one_pod_keeps_what_its_router_learns_in_a_file_and_starts_from_a_snapshot() -> None:
+    made = several()
+    (config,) = [json.loads(one["data"]["server.json"]) for one in named(made).values() if one.get("immutable")]
+    assert config["routing"] == {
+        "settings": "/etc/policyserver/router/settings.json",
+        "store": {"path": "/state/router.db", "snapshot": "/etc/policyserver/learned/router.json", "prefix": ""},
+    }
+    found = mounts(made, "server")
+    assert (found["state"]["mountPath"], "readOnly" in found["state"]) == ("/state", False)
+    assert found["learned"]["mountPath"] == "/etc/policyserver/learned"
+    volumes = {one["name"]: one for one in template(made)["spec"]["volumes"]}
+    assert volumes["learned"]["configMap"] == {"name": "mouse-learned", "optional": True}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "redis", "url", "secret"),
+    [
+        (2, None, "redis://mouse-store:6379/0", "mouse-store"),
+        (1, {"url": "redis://valkey/1", "passwordSecret": {"name": "valkey"}}, "redis://valkey/1", "valkey"),
+        (2, {"url": "redis://valkey/1"}, "redis://valkey/1", None),
+    ],
+)
+def test_several_pods_learn_in_one_store_whose_password_only_the_server_sees(
+    replicas: int, redis: Object | None, url: str, secret: str | None
+) -> None:
+    made = several(replicas=replicas, **({"store": {"redis": redis}} if redis else {}))
+    (config,) = [json.loads(one["data"]["server.json"]) for one in named(made).values() if one.get("immutable")]
+    store = config["routing"]["store"]
+    password = "/etc/policyserver/store/password" if secret else None
+    assert (store["redis"], store.get("passwordFile"), store["prefix"]) == (url, password, "cats/mouse")
+    volumes = {one["name"]: one for one in template(made)["spec"]["volumes"]}
+    assert not {"state", "learned"} & volumes.keys()
+    assert volumes.get("store", {}).get("secret", {}).get("secretName") == secret
+    assert [name for name in containers(made) if "store" in mounts(made, name)] == (["server"] if secret else [])
+
+
+def test_another_attempt_changes_the_version_of_the_pods_and_another_template_ends_it() -> None:
+    def version(made: PolicyServer, attempt: str | None) -> str:
+        annotations = named(made, Desired(attempt=attempt))["Deployment mouse"]["spec"]["template"]["metadata"]
+        found: str = annotations["annotations"]["policyserver.io/version"]
+        return found
+
+    first = version(several(), None)
+    assert version(several(), first) == first
+    assert version(several(), f"{first}.3") == f"{first}.3"
+    other = several(policy("a"), policy("c"))
+    assert version(other, f"{first}.3") == version(other, None)

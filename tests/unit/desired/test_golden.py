@@ -14,7 +14,7 @@ import yaml
 
 from policy_operator.api import parse
 from policy_operator.desired import Desired, desired_objects
-from policy_operator.desired.configuration import uri_key
+from policy_operator.desired.models import uri_key
 from policy_operator.manifests import dump
 from policy_operator.server_config import resolve_schema
 from policy_operator.settings import Settings
@@ -66,6 +66,40 @@ CASES: dict[str, tuple[dict[str, Any], Desired]] = {
             "modelCredentials": {"name": "not-needed"},
             "schema": {"observations": [{"name": "row", "type": "float"}]},
             "auth": "none",
+        },
+        Desired(),
+    ),
+    "router": (
+        {
+            "policies": [
+                {"name": "old", "modelUri": URI, "weight": 95},
+                {
+                    "name": "new",
+                    "modelUri": "s3://models/new.onnx",
+                    "sha256": "c" * 64,
+                    "format": "ONNX",
+                    "modelCredentials": {"name": "mouse-s3"},
+                    "weight": 5,
+                },
+                {"name": "next", "modelUri": "pvc://trained/next.zip", "shadow": True},
+            ],
+            "router": {"mode": "ABTest", "fallback": "old", "decisionLog": {"sampleRate": 0.5}},
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "apiKeySecret": {"name": "mouse-keys"},
+        },
+        Desired(pins={uri_key(URI): "a" * 64}),
+    ),
+    "router-with-redis": (
+        {
+            "policies": [{"name": "old", "modelUri": URI}, {"name": "new", "modelUri": f"{URI}?new"}],
+            "router": {
+                "mode": "EpsilonGreedy",
+                "reward": {},
+                "store": {"redis": {"url": "redis://valkey:6379/1", "passwordSecret": {"name": "valkey"}}},
+            },
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "auth": "none",
+            "replicas": 2,
         },
         Desired(),
     ),

@@ -10,7 +10,8 @@ import pytest
 
 from policy_operator.api import parse
 from policy_operator.errors import InvalidPolicyServerError
-from policy_server.config import ObservationType
+from policy_server.config import ObservationType, RouterMode
+from tests.routing_cases import REFUSED, TAKEN, policy, routed
 
 Make = Callable[..., dict[str, Any]]
 PLAIN_KEY = (
@@ -70,7 +71,7 @@ def test_what_kubernetes_adds_to_an_object_is_no_error(document: Make) -> None:
                 "severity": "of a later version",
             }
         ],
-        "router": {"of": "a later version"},
+        "router": {"mode": "UCB1", "of": "a later version"},
     }
     server = parse(MappingProxyType(made))
     assert server.metadata.creation_timestamp == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -92,10 +93,8 @@ def test_any_uri_with_a_scheme_is_a_model_uri(document: Make, uri: str) -> None:
 
 
 def test_a_missing_field_is_named_with_what_it_is_for(document: Make) -> None:
-    assert problems(document(modelUri=None)) == [
-        "spec.modelUri: is missing. Where the trained model is, as a URI with its scheme:"
-        " `https://models.example/mouse.zip`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, `hf://OWNER/REPOSITORY/PATH`,"
-        " `pvc://CLAIM/PATH` (a volume of the namespace), or `file:///models/mouse` (on the laptop, or in the image)."
+    assert problems(document(**routed({"name": "a"}))) == [
+        "spec.policies[0].modelUri: is missing. Where the trained model is, as spec.modelUri has it."
     ]
 
 
@@ -203,7 +202,8 @@ def test_exactly_one_of_the_forms_is_given(document: Make, spec: dict[str, Any],
         (
             {"replica": 2},
             "spec.replica: unknown field; did you mean replicas? There are modelUri, sha256, modelCredentials, format,"
-            " trust, modelOutput, schema, schemaText, schemaFrom, apiKeySecret, auth, replicas, resources, urlPath",
+            " trust, modelOutput, policies, router, schema, schemaText, schemaFrom, apiKeySecret, auth, replicas,"
+            " resources, urlPath",
         ),
         (
             {"schema": {"observations": {"mouse_row": {"type": "float"}}}},
@@ -313,3 +313,55 @@ def test_another_version_or_kind_is_no_policy_server(document: Make) -> None:
         "apiVersion: must be 'policyserver.io/v1alpha1'",
         "kind: must be 'PolicyServer'",
     ]
+
+
+@pytest.mark.parametrize(("spec", "message"), REFUSED)
+def test_policies_and_router_that_can_never_work_are_refused(
+    document: Make, spec: dict[str, Any], message: str
+) -> None:
+    assert [problem for problem in problems(document(**spec)) if problem.endswith(f": {message}")]
+
+
+@pytest.mark.parametrize("spec", TAKEN)
+def test_policies_and_router_that_can_work_are_taken(document: Make, spec: dict[str, Any]) -> None:
+    server = parse(document(**spec))
+    assert server.is_routed
+    assert [one.name for one in server.policies] == [one["name"] for one in spec["policies"]]
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        (routed(policy("a"), policy("a"), mode="UCB1"), "spec: policy 'a' is there twice; names must differ"),
+        (routed(mode="UCB1", reward={"min": 2}), "spec.router.reward: reward: min 2 must be less than max 1"),
+        (routed(*[policy(f"p{number}") for number in range(17)], mode="UCB1"), "spec.policies: must have at most 16"),
+        (routed(policy("No")), "spec.policies[0].name: must match pattern"),
+        (routed(mode="UCB1", epsilom=0.1), "spec.router.epsilom: unknown field; did you mean epsilon?"),
+        (
+            routed(mode="UCB1", store={"redis": {"url": "redis://user:secret@valkey"}}),
+            "spec.router.store.redis.url: must match pattern",
+        ),
+    ],
+)
+def test_what_is_wrong_with_policies_or_router_is_told_where_it_is(
+    document: Make, spec: dict[str, Any], problem: str
+) -> None:
+    (only,) = problems(document(**spec))
+    assert only.startswith(problem)
+    assert "user:secret" not in only
+
+
+def test_a_single_model_is_one_policy_called_as_the_policy_server_is(document: Make) -> None:
+    name = "m" * 63
+    server = parse(document(metadata={"name": name}, format="Keras", trust=True, modelCredentials={"name": "keys"}))
+    (only,) = server.policies
+    assert not server.is_routed
+    assert (only.name, only.model_uri, only.format, only.trust) == (name, server.spec.model_uri, "Keras", True)
+    assert only.model_credentials == server.spec.model_credentials
+    assert (only.sha256, only.model_output, only.weight, only.shadow) == (None, None, None, False)
+
+
+def test_what_is_not_said_of_a_router_has_its_default(document: Make) -> None:
+    router = parse(document(**routed(mode="EpsilonGreedy"))).spec.router
+    assert router is not None
+    assert (router.mode, router.reward_wait, router.store) == (RouterMode.EPSILON_GREEDY, "10m", None)

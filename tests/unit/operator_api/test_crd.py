@@ -144,9 +144,17 @@ def test_conditions_are_a_list_with_one_of_each_type() -> None:
     assert sorted(conditions["items"]["required"]) == ["lastTransitionTime", "message", "reason", "status", "type"]
 
 
+def test_policies_are_a_list_with_one_of_each_name() -> None:
+    properties = root()["properties"]
+    arms = properties["status"]["properties"]["router"]["properties"]["arms"]
+    for policies in (*(properties[part]["properties"]["policies"] for part in ("spec", "status")), arms):
+        assert policies["x-kubernetes-list-type"] == "map"
+        assert policies["x-kubernetes-list-map-keys"] == ["name"]
+
+
 def test_every_rule_has_a_message_and_every_text_in_it_a_limit() -> None:
     rules = [(path, rule) for path, node in nodes(root()) for rule in node.get("x-kubernetes-validations", [])]
-    assert len(rules) == 15
+    assert len(rules) == 30
     for path, rule in rules:
         assert rule["message"], path
     for path, node in nodes(root()["properties"]["spec"], ".spec"):
@@ -156,7 +164,7 @@ def test_every_rule_has_a_message_and_every_text_in_it_a_limit() -> None:
 
 def test_kubectl_shows_what_matters_and_scales() -> None:
     columns = [column["name"] for column in version()["additionalPrinterColumns"] if not column.get("priority")]
-    assert columns == ["Ready", "URL", "Replicas", "Age"]
+    assert columns == ["Ready", "URL", "Replicas", "Router", "Policies", "Age"]
     assert version()["subresources"] == {
         "status": {},
         "scale": {

@@ -11,6 +11,7 @@ import yaml
 from policy_operator.errors import InvalidManifestsError
 from policy_operator.manifests import dump, read
 from policy_operator.schema_text import convert
+from tests.routing_cases import policy, routed
 
 Make = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -236,3 +237,33 @@ def test_a_pathmind_order_survives_every_way(document: Make, write: Write) -> No
     assert [one["name"] for one in yaml.safe_load(dump([converted]))["spec"]["schema"]["observations"]] == names
     (resolved,) = read([write("a.yaml", document(schema=None, schemaText=text), secret())]).resolve()
     assert [one.name for one in resolved.schema.schema.observations] == names
+
+
+STORE = {"redis": {"url": "redis://valkey", "passwordSecret": {"name": "valkey"}}}
+
+
+def test_each_policy_finds_its_credentials_and_the_router_its_password(document: Make, write: Write) -> None:
+    policies = [policy(name, modelCredentials={"name": name}) for name in ("a", "b", "c")]
+    spec = routed(*policies, mode="UCB1", store=STORE)
+    secrets = [secret(name, stringData={"HF_TOKEN": name}) for name in ("a", "b")]
+    password = secret("valkey", stringData={"password": "cheese"})
+    (resolved,) = read([write("a.yaml", document(**spec), secret(), password, *secrets)]).resolve()
+    assert resolved.model_credentials == {"a": {"HF_TOKEN": "a"}, "b": {"HF_TOKEN": "b"}}
+    assert resolved.store_password == "cheese"
+    assert "cheese" not in repr(resolved)
+    assert "HF_TOKEN" not in repr(resolved)
+
+
+@pytest.mark.parametrize("secrets", [[], [secret("valkey", stringData={"key": "cheese"})]])
+def test_a_password_that_is_not_there_is_asked_for(document: Make, write: Write, secrets: list[Any]) -> None:
+    made = document(**routed(mode="UCB1", store=STORE))
+    assert refused(write("a.yaml", made, secret(), *secrets)) == [
+        "a.yaml: PolicyServer lab/mouse names Secret valkey for its router's store, whose password is in none of the"
+        " files; add it (kind: Secret, metadata: {name: valkey}, stringData: {password: ...})"
+    ]
+
+
+def test_what_the_operator_would_run_needs_no_password(document: Make, write: Write) -> None:
+    made = document(**routed(mode="UCB1"), replicas=3)
+    (resolved,) = read([write("a.yaml", made, secret())]).resolve()
+    assert resolved.store_password is None

@@ -9,11 +9,20 @@ import pytest
 
 from policy_operator.api import parse
 from policy_operator.errors import InvalidPolicyServerError
-from policy_operator.server_config import ResolvedSchema, resolve_schema, server_config, url_path
-from policy_server.config import PolicyConfig, ServerConfig
+from policy_operator.server_config import (
+    ResolvedSchema,
+    SharedStore,
+    resolve_schema,
+    router_settings,
+    server_config,
+    store_of,
+    url_path,
+)
+from policy_server.config import PolicyConfig, RouterSettingsFile, RoutingConfig, ServerConfig, StoreConfig
+from tests.routing_cases import policy, routed
 
 Make = Callable[..., dict[str, Any]]
-BUNDLE = Path("/bundle")
+BUNDLES = {"mouse": Path("/bundle")}
 KEYS = Path("/keys")
 FROM_CONFIG_MAP = {"configMapKeyRef": {"name": "mouse-schema", "key": "schema.yaml"}}
 ORDERED = "parameters: {discrete: true}\nobservations: {zebra: {type: float}, apple: {type: int}, mole: {type: bool}}"
@@ -27,12 +36,12 @@ def refused(spec: dict[str, Any], config_map: dict[str, str] | None = None) -> l
 
 def test_the_configuration_says_all_that_the_resource_says(document: Make) -> None:
     server = parse(document(urlPath="/api/v1/"))
-    config = server_config(server, resolve_schema(server, None), BUNDLE, KEYS)
+    config = server_config(server, resolve_schema(server, None), BUNDLES, KEYS, None)
     assert config == ServerConfig(
         name="mouse",
         url_path="api/v1",
         observation_schema=server.spec.observation_schema,
-        policies=[PolicyConfig(name="mouse", bundle=BUNDLE)],
+        policies=[PolicyConfig(name="mouse", bundle=BUNDLES["mouse"])],
         auth="apiKey",
         api_keys_directory=KEYS,
     )
@@ -40,7 +49,7 @@ def test_the_configuration_says_all_that_the_resource_says(document: Make) -> No
 
 def test_no_key_is_read_where_none_is_needed(document: Make) -> None:
     server = parse(document(apiKeySecret=None, auth="none"))
-    config = server_config(server, resolve_schema(server, None), BUNDLE, KEYS)
+    config = server_config(server, resolve_schema(server, None), BUNDLES, KEYS, None)
     assert (config.auth, config.api_keys_directory) == ("none", None)
 
 
@@ -62,7 +71,7 @@ def test_no_key_is_read_where_none_is_needed(document: Make) -> None:
 )
 def test_observations_reach_the_server_in_the_order_they_were_written(document: Make, spec: dict[str, Any]) -> None:
     server = parse(document(**{"schema": None} | spec))
-    config = server_config(server, resolve_schema(server, {"schema.yaml": ORDERED}), BUNDLE, KEYS)
+    config = server_config(server, resolve_schema(server, {"schema.yaml": ORDERED}), BUNDLES, KEYS, None)
     written = config.model_dump_json(by_alias=True)
     assert [one["name"] for one in json.loads(written)["schema"]["observations"]] == ["zebra", "apple", "mole"]
     assert ServerConfig.model_validate_json(written) == config
@@ -136,3 +145,61 @@ def test_a_missing_config_map_is_named_with_the_command_that_makes_it(document: 
     assert refused(made, {"b": "", "a": ""}) == [
         "spec.schemaFrom.configMapKeyRef.key: ConfigMap mouse-schema has no schema.yaml in its data; there is a, b"
     ]
+
+
+def test_a_server_of_several_policies_is_told_all_of_them_and_where_its_router_finds_what_it_follows(
+    document: Make,
+) -> None:
+    server = parse(document(**routed(policy("a"), policy("b", shadow=True))))
+    routing = RoutingConfig(settings=Path("/settings.json"), store=StoreConfig(path=Path("/state.db")))
+    bundles = {"a": Path("/bundles/a"), "b": Path("/bundles/b")}
+    config = server_config(server, resolve_schema(server, None), bundles, KEYS, routing)
+    assert config.policies == [
+        PolicyConfig(name="a", bundle=bundles["a"]),
+        PolicyConfig(name="b", bundle=bundles["b"], shadow=True),
+    ]
+    assert config.routing == routing
+
+
+@pytest.mark.parametrize(
+    ("spec", "mode", "weights"),
+    [
+        (routed(policy("a")), "ABTest", {"a": 1}),
+        (routed(policy("a"), policy("b", shadow=True)), "ABTest", {"a": 1}),
+        (routed(policy("a", weight=90), policy("b"), mode="ABTest"), "ABTest", {"a": 90, "b": 1}),
+        (routed(mode="UCB1", minPulls=2, store={"redis": {"url": "redis://valkey"}}), "UCB1", {}),
+    ],
+)
+def test_a_router_follows_what_the_resource_says_of_it(
+    document: Make, spec: dict[str, Any], mode: str, weights: dict[str, float]
+) -> None:
+    settings = router_settings(parse(document(**spec)))
+    written = json.loads(settings.model_dump_json(by_alias=True, exclude_none=True))
+    assert (written["router"]["mode"], written["weights"]) == (mode, weights)
+    assert written["router"].get("minPulls") == spec.get("router", {}).get("minPulls")
+    assert "store" not in written["router"]
+    assert RouterSettingsFile.model_validate(written) == settings
+
+
+NAMED = {"redis": {"url": "redis://valkey:1/2", "passwordSecret": {"name": "valkey"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"replicas": 3}, None),
+        (routed(mode="UCB1"), None),
+        (routed(mode="UCB1") | {"replicas": 0}, None),
+        (routed(mode="UCB1") | {"replicas": 2}, SharedStore("redis://mouse-store:6379/0", "mouse-store", own=True)),
+        (routed(policy("a")) | {"replicas": 2}, SharedStore("redis://mouse-store:6379/0", "mouse-store", own=True)),
+        (routed(mode="UCB1", store=NAMED), SharedStore("redis://valkey:1/2", "valkey", own=False)),
+        (
+            routed(mode="UCB1", store={"redis": {"url": "redis://valkey"}}) | {"replicas": 2},
+            SharedStore("redis://valkey", None, own=False),
+        ),
+    ],
+)
+def test_replicas_learn_together_and_one_pod_alone_needs_nobody(
+    document: Make, spec: dict[str, Any], expected: SharedStore | None
+) -> None:
+    assert store_of(parse(document(**spec))) == expected
