@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from policy_operator import handlers
+from policy_operator import handlers, metrics
 from policy_operator.cluster import Cluster
 from policy_operator.errors import PolicyOperatorError
 from policy_operator.preflight import require_prepared
@@ -54,6 +54,13 @@ def run(
             help="Images that convert what needs a framework; {framework} stands for tensorflow, torch or rllib.",
         ),
     ] = DEFAULTS.importer_image,
+    store_image: Annotated[
+        str,
+        typer.Option(
+            envvar="POLICYSERVER_STORE_IMAGE",
+            help="Image with Valkey or Redis, which keeps what the replicas of a router learn.",
+        ),
+    ] = DEFAULTS.store_image,
     allow_private_model_addresses: Annotated[
         bool,
         typer.Option(
@@ -72,6 +79,9 @@ def run(
     health_port: Annotated[
         int, typer.Option(envvar="POLICYSERVER_HEALTH_PORT", min=1, max=65535, help="Port of /healthz.")
     ] = DEFAULTS.health_port,
+    metrics_port: Annotated[
+        int, typer.Option(envvar="POLICYSERVER_METRICS_PORT", min=1, max=65535, help="Port of /metrics.")
+    ] = DEFAULTS.metrics_port,
     workers: Annotated[
         int, typer.Option(envvar="POLICYSERVER_WORKERS", min=1, help="PolicyServers that are worked on at a time.")
     ] = DEFAULTS.workers,
@@ -95,11 +105,13 @@ def run(
         operator_namespace=operator_namespace or namespace or DEFAULTS.operator_namespace,
         server_image=server_image,
         importer_image=importer_image,
+        store_image=store_image,
         allow_private_model_addresses=allow_private_model_addresses,
         cluster_domain=cluster_domain,
         # A name may be taken again by a later process, which must not believe that the lease is its own.
         identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
         health_port=health_port,
+        metrics_port=metrics_port,
         workers=workers,
         resync_seconds=resync_seconds,
     )
@@ -113,6 +125,7 @@ def run(
 async def _run(settings: Settings) -> None:
     async with Cluster.connect() as cluster:
         await require_prepared(cluster, settings)
+        metrics.serve(settings.metrics_port)
         await handlers.serve(cluster, settings)
 
 

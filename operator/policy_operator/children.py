@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from policy_operator import kinds
+from policy_operator import kinds, names
 from policy_operator.cluster import Cluster
-from policy_operator.cluster_errors import Refused
+from policy_operator.cluster_errors import Conflict, NotFound, Refused
 from policy_operator.desired.metadata import Object
 from policy_operator.difference import difference, is_as, signed
 from policy_operator.informer import Informer
@@ -16,8 +17,9 @@ from policy_operator.status import Trouble
 log = logging.getLogger(__name__)
 
 Caches = Mapping[Kind, Informer]
+Result = TypeVar("Result")
 
-_PRUNED_AT_ONCE = (kinds.INGRESS, kinds.DISRUPTION_BUDGET)
+_PRUNED_AT_ONCE = (kinds.INGRESS, kinds.DISRUPTION_BUDGET, kinds.STATEFUL_SET, kinds.SERVICE)
 _PRUNED = (*_PRUNED_AT_ONCE, kinds.CONFIG_MAP)
 """What may become superfluous while its PolicyServer lives."""
 _NEEDED_BY_PODS = (kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
@@ -47,20 +49,27 @@ class Children:
         owners = {one["metadata"]["uid"] for one in self.own(kinds.DEPLOYMENT)}
         return [one for one in self._labelled(kinds.REPLICA_SET) if _owner(one) in owners]
 
+    def store_pods(self) -> list[Object]:
+        """The pods of its store."""
+        owners = {one["metadata"]["uid"] for one in self.own(kinds.STATEFUL_SET)}
+        return [pod for pod in self._labelled(kinds.POD) if _owner(pod) in owners]
+
     async def apply(self, desired: Sequence[Object]) -> tuple[dict[Kind, Object], list[Trouble]]:
         """Writes what isn't as desired; returns the objects as they are then, and what could not be written."""
         # A pod that is made before its ServiceAccount is refused, and tried again much later.
         order = sorted(desired, key=lambda one: _kind(one) not in _NEEDED_BY_PODS)
         first = sum(_kind(one) in _NEEDED_BY_PODS for one in desired)
-        results = await self._apply_all(order[:first])
+        results = await _all(self._apply(one) for one in order[:first])
         if not any(isinstance(result, Trouble) for result in results):
-            results += await self._apply_all(order[first:])
+            results += await _all(self._apply(one) for one in order[first:])
         troubles = [result for result in results if isinstance(result, Trouble)]
         return {_kind(result): result for result in results if not isinstance(result, Trouble)}, troubles
 
     async def prune(self, desired: Iterable[Object], deployment: Object | None) -> None:
         """Deletes what was desired once, unless a ReplicaSet still needs it."""
         kept = {(_kind(one), one["metadata"]["name"]) for one in desired}
+        # What was learned, nobody can make anew.
+        kept.add((kinds.CONFIG_MAP, names.learned(self._server)))
         # Until its controller has seen the Deployment, there may be ReplicaSets that we don't know.
         pruned = _PRUNED if deployment and _is_observed(deployment) else _PRUNED_AT_ONCE
         for one in self.replica_sets():
@@ -73,18 +82,35 @@ class Children:
                 if (kind, one["metadata"]["name"]) not in kept and "deletionTimestamp" not in one["metadata"]:
                     await self.delete(kind, one, "no longer needed")
 
+    async def create(self, new: Object) -> list[Trouble]:
+        """Creates what can't be looked at, if it isn't there."""
+        kind, name = new["kind"], new["metadata"]["name"]
+        try:
+            await self._cluster.create(new)
+        except Conflict:
+            return []
+        except Refused as error:
+            return [Trouble(kinds.SECRET, "Refused", f"{kind} {name} can't be written: {error}")]
+        log.info("created %s %s/%s", kind, self._namespace, name)
+        return []
+
+    async def annotate(self, pods: Sequence[Object]) -> list[Trouble]:
+        """Writes annotations of pods, those that are gone meanwhile left aside."""
+        return [result for result in await _all(self._annotate(pod) for pod in pods) if result is not None]
+
     async def delete(self, kind: Kind, live: Object, why: str) -> None:
         """Deletes an object, and says so."""
         await self._cluster.delete(kind, live)
         log.info("deleted %s %s/%s: %s", kind, self._namespace, live["metadata"]["name"], why)
 
-    async def _apply_all(self, desired: Sequence[Object]) -> list[Object | Trouble]:
-        """Writes all at once, and raises the first error when all have ended: none is still written afterwards."""
-        results = await asyncio.gather(*(self._apply(one) for one in desired), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return [result for result in results if not isinstance(result, BaseException)]
+    async def _annotate(self, pod: Object) -> Trouble | None:
+        try:
+            await self._cluster.apply(pod)
+        except (NotFound, Conflict):
+            return None
+        except Refused as error:
+            return Trouble(kinds.POD, "Refused", f"Pod {pod['metadata']['name']} can't be annotated: {error}")
+        return None
 
     async def _apply(self, desired: Object) -> Object | Trouble:
         kind, name = _kind(desired), desired["metadata"]["name"]
@@ -115,6 +141,15 @@ class Children:
 
     def _is_own(self, one: Object) -> bool:
         return _owner(one) == self._uid
+
+
+async def _all(writes: Iterable[Awaitable[Result]]) -> list[Result]:
+    """Writes all at once, and raises the first error when all have ended: none is still written afterwards."""
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _owner(one: Object) -> str | None:

@@ -15,10 +15,15 @@ import typer
 
 from policy_operator.desired import desired_objects
 from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
+from policy_operator.evaluate_command import evaluate, log_app
+from policy_operator.inspect_command import inspect
 from policy_operator.local import Endpoint, LocalServer, ProcessFailed
+from policy_operator.local_routing import learned_file, named_store
 from policy_operator.manifests import Resolved, dump, read
+from policy_operator.predict_command import predict
 from policy_operator.rollout_command import rollout
 from policy_operator.sample_request import SampleRequest, sample_request
+from policy_operator.schema_command import infer_schema
 from policy_operator.schema_text import convert, parse_schema_text
 from policy_operator.settings import Settings
 from policy_server.config import ModelFormat, ModelOutput
@@ -37,6 +42,11 @@ app = typer.Typer(
 schema_app = typer.Typer(help="Work with the schema of observations.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.command()(rollout)
+app.command()(predict)
+app.command()(inspect)
+schema_app.command("infer")(infer_schema)
+app.command()(evaluate)
+app.add_typer(log_app, name="log")
 
 
 def main() -> None:
@@ -79,10 +89,18 @@ def up(
     processes: Annotated[int, typer.Option(min=1, help="How many processes serve, each on one core.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Make sampled actions repeatable.")] = None,
     send_sample: Annotated[bool, typer.Option(help="Send a first request to each and show its answer.")] = False,
+    decision_log: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append what routers decide, and the rewards, for `policyserver evaluate`."),
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Let routers begin anew, without what they learned.")
+    ] = False,
 ) -> None:
     """Serve the PolicyServers of some files on this machine, as the operator would in a cluster.
 
     Secrets and ConfigMaps that they name are read from the same files. Edits are taken up without dropping a request.
+    What routers learn outlives this command.
 
     Example: `policyserver up manifests/examples/cartpole.yaml`
     """
@@ -90,9 +108,10 @@ def up(
         raise InvalidManifestsError(["--seed makes one process repeatable: leave out --processes or --seed"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, leaving nothing behind
     endpoint = Endpoint(host, port, metrics_port, processes)
-    server = LocalServer(files, endpoint, lambda message: print(message, file=sys.stderr, flush=True), seed)
+    log = decision_log and decision_log.absolute()
+    server = LocalServer(files, endpoint, lambda message: print(message, file=sys.stderr, flush=True), seed, log)
     try:
-        for served in server.start():
+        for served in server.start(anew=forget):
             _introduce(served, endpoint, send_sample)
         print("\nServing; edit the files to change what is served, Ctrl-C to stop.", flush=True)
         server.follow()
@@ -105,6 +124,10 @@ def up(
 def _introduce(served: Resolved, endpoint: Endpoint, send: bool) -> None:
     url = f"{endpoint.url}/{served.url_path}/"
     print(f"\n{served.server}\n  URL      {url}\n  docs     {url}docs\n  metrics  {_metrics_url(endpoint)}")
+    if served.server.is_routed:
+        shared = named_store(served.server)
+        kept = shared.url if shared else f"{learned_file(served.server)} (--forget begins anew)"
+        print(f"  learns   {kept}")
     request = sample_request(served, endpoint.url)
     if request is None:
         return
@@ -209,14 +232,18 @@ def render(
             help="The images that convert models; {framework} stands for tensorflow, torch or rllib.",
         ),
     ] = DEFAULTS.importer_image,
+    store_image: Annotated[
+        str, typer.Option(envvar="POLICYSERVER_STORE_IMAGE", help="The image of a Valkey that replicas share.")
+    ] = DEFAULTS.store_image,
 ) -> None:
     """Print the Kubernetes objects that the operator would make, as YAML.
 
-    A ServiceMonitor is among them; the operator makes it where the cluster knows that kind.
+    A ServiceMonitor is among them; the operator makes it where the cluster knows that kind. Of a Valkey that replicas
+    share, the Secret with its password isn't: it is random, and nobody shows it.
 
     Example: `policyserver render manifests/examples/cartpole.yaml`
     """
-    settings = Settings(server_image=server_image, importer_image=importer_image)
+    settings = Settings(server_image=server_image, importer_image=importer_image, store_image=store_image)
     manifests = read(files)
     objects: list[dict[str, object]] = []
     for server in manifests.servers.values():

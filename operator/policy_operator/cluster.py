@@ -15,7 +15,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
-from policy_operator import kinds
+from policy_operator import kinds, metrics
 from policy_operator.cluster_errors import ClusterError, Conflict, Expired, NotConnected, NotFound, Refused, Unavailable
 from policy_operator.desired.metadata import Object
 from policy_operator.kinds import Kind
@@ -168,18 +168,21 @@ class Cluster:
         applied: Object = await self._request(
             "PATCH", path, query=query, body=desired, content_type="application/apply-patch+yaml"
         )
+        metrics.WRITES.labels(kind.name, "patch").inc()
         return applied
 
     async def create(self, new: Object) -> Object:
         """Creates the object; Conflict where there is one of its name."""
-        created: Object = await self._request("POST", _kind(new).path(new["metadata"].get("namespace")), body=new)
+        kind = _kind(new)
+        created: Object = await self._request("POST", kind.path(new["metadata"].get("namespace")), body=new)
+        metrics.WRITES.labels(kind.name, "create").inc()
         return created
 
     async def replace(self, changed: Object) -> Object:
         """Writes the object; Conflict where it changed since it was read."""
-        metadata = changed["metadata"]
-        path = _kind(changed).path(metadata["namespace"], metadata["name"])
-        written: Object = await self._request("PUT", path, body=changed)
+        kind, metadata = _kind(changed), changed["metadata"]
+        written: Object = await self._request("PUT", kind.path(metadata["namespace"], metadata["name"]), body=changed)
+        metrics.WRITES.labels(kind.name, "update").inc()
         return written
 
     async def delete(self, kind: Kind, live: Object) -> None:
@@ -188,6 +191,7 @@ class Cluster:
         options = {"preconditions": {"uid": metadata["uid"]}, "propagationPolicy": "Background"}
         with suppress(NotFound, Conflict):
             await self._request("DELETE", kind.path(metadata["namespace"], metadata["name"]), body=options)
+            metrics.WRITES.labels(kind.name, "delete").inc()
 
     async def _request(
         self,
@@ -245,7 +249,7 @@ def _kubeconfig(given: str | None) -> str:
 
 def _kind(an_object: Object) -> Kind:
     wanted = an_object["apiVersion"], an_object["kind"]
-    every = (*kinds.WATCHED, kinds.POLICY_SERVER, kinds.LEASE, kinds.ACCESS_REVIEW)
+    every = (*kinds.WATCHED, kinds.SECRET, kinds.POLICY_SERVER, kinds.LEASE, kinds.ACCESS_REVIEW)
     return next(kind for kind in every if (kind.api_version, kind.name) == wanted)
 
 

@@ -36,8 +36,10 @@ POLICY_SERVER = Kind(names.API_VERSION, names.KIND, names.PLURAL)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
 SERVICE = Kind("v1", "Service", "services")
+SECRET = Kind("v1", "Secret", "secrets")
 POD = Kind("v1", "Pod", "pods")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
@@ -45,10 +47,12 @@ SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemon
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 ACCESS_REVIEW = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
 
-APPLIED = (*(CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, INGRESS, DISRUPTION_BUDGET, SERVICE_MONITOR),)
-"""What the operator makes for a PolicyServer."""
+APPLIED = (
+    *(CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, STATEFUL_SET, INGRESS, DISRUPTION_BUDGET, SERVICE_MONITOR),
+)
+"""What the operator makes for a PolicyServer, and keeps as it should be."""
 WATCHED = (*APPLIED, REPLICA_SET, POD)
-"""What it looks at; the last two are made by Kubernetes from the Deployment."""
+"""What it looks at; the last two are made by Kubernetes."""
 OPTIONAL = frozenset({SERVICE_MONITOR})
 """Kinds that a cluster may lack; Prometheus' operator brings this one."""
 BY_NAME = {kind.name: kind for kind in WATCHED}
@@ -76,13 +80,16 @@ PERMISSIONS = (
     Permission(POLICY_SERVER, ("patch",), "status"),
     Permission(CONFIG_MAP, (*READ, *WRITE, "delete")),
     Permission(SERVICE_ACCOUNT, (*READ, *WRITE)),
-    Permission(SERVICE, (*READ, *WRITE)),
+    Permission(SERVICE, (*READ, *WRITE, "delete")),
     Permission(DEPLOYMENT, (*READ, *WRITE)),
+    Permission(STATEFUL_SET, (*READ, *WRITE, "delete")),
     Permission(INGRESS, (*READ, *WRITE, "delete")),
     Permission(DISRUPTION_BUDGET, (*READ, *WRITE, "delete")),
     Permission(SERVICE_MONITOR, (*READ, *WRITE)),
     Permission(REPLICA_SET, ("list", "watch")),
-    Permission(POD, ("list", "watch", "delete")),
+    Permission(POD, ("list", "watch", "patch", "delete")),
+    # What is in a Secret, the operator never sees but when it makes it.
+    Permission(SECRET, ("create",)),
 )
 """In the namespaces that are served."""
 LEASE_PERMISSIONS = (Permission(LEASE, ("get", "create", "update")),)

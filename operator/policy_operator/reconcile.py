@@ -4,19 +4,23 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from policy_operator import kinds
+from policy_operator import kinds, metrics
 from policy_operator.api import PolicyServer, parse
 from policy_operator.children import Caches, Children
 from policy_operator.claims import Claim, UrlPaths
 from policy_operator.cluster import Cluster, Selection
 from policy_operator.cluster_errors import ClusterError, NotFound
 from policy_operator.desired import Desired, desired_objects
-from policy_operator.desired.configuration import digests_name, key_of_model
+from policy_operator.desired.configuration import digests_name
 from policy_operator.desired.metadata import Object
+from policy_operator.desired.models import key_of_model, model_keys
 from policy_operator.desired.route import routed_path
+from policy_operator.desired.store import uses_store
 from policy_operator.errors import InvalidPolicyServerError
 from policy_operator.pinning import mismatched, pinned
-from policy_operator.rollout import model_key, rollout_of
+from policy_operator.retries import attempt
+from policy_operator.rollout import rollout_of
+from policy_operator.routing import Routing
 from policy_operator.server_config import ResolvedSchema, resolve_schema, url_path
 from policy_operator.settings import Settings
 from policy_operator.status import Seen, status_of
@@ -31,7 +35,8 @@ _RETRY_TROUBLE = 15.0
 class Reconciler:
     """Looks at one PolicyServer at a time.
 
-    What it remembers of all of them are only their url paths, the ConfigMaps they name, and the digests it has pinned.
+    What it remembers of all of them are only their url paths, the ConfigMaps they name, the digests it has pinned, and
+    what their routers said last.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Reconciler:
         self._paths = UrlPaths()
         self._readers: dict[Key, set[Key]] = {}
         self._pins: dict[Key, tuple[str, dict[str, str]]] = {}
+        self._routing = Routing()
 
     async def enqueue_all(self) -> None:
         """Has every PolicyServer looked at, after noting all their url paths: only who knows them all can judge."""
@@ -82,6 +88,7 @@ class Reconciler:
             self._forget(key)  # its children are Kubernetes' to collect
             return None
         children = Children(self._cluster, self._caches, *key, live["metadata"]["uid"])
+        again: float | None = None
         try:
             server, resolved = await self._resolved(key, live)
             path = url_path(server, resolved)
@@ -94,8 +101,11 @@ class Reconciler:
             finally:
                 for rival in rivals:
                     self._enqueue(rival)
+            again = self._routing.seconds_left(server)
+        for trouble in seen.troubles:
+            metrics.ERRORS.labels(trouble.reason).inc()
         await self._tell(live, seen)
-        return _RETRY_TROUBLE if seen.troubles else None
+        return min(_RETRY_TROUBLE, again or _RETRY_TROUBLE) if seen.troubles else again
 
     async def _realise(
         self, key: Key, server: PolicyServer, resolved: ResolvedSchema, path: str, children: Children
@@ -104,20 +114,32 @@ class Reconciler:
         pods = children.pods()
         pins = self._pinned(key, server, children, pods)
         monitored = self._caches[kinds.SERVICE_MONITOR].kind_exists
-        given = Desired(pins=pins, routed=holder.key == key, monitored=monitored)
+        tried = [attempt(one, pods, self._now()) for one in children.own(kinds.DEPLOYMENT)]
+        given = Desired(
+            pins=pins,
+            attempt=tried[0] if tried else None,
+            store_in_use=uses_store(pods, key[1]),
+            routed=holder.key == key,
+            monitored=monitored,
+        )
         desired = desired_objects(server, resolved, self._settings, given)
-        applied, troubles = await children.apply(desired)
+        troubles = await self._routing.prepare(server, children)
+        applied, not_applied = await children.apply(desired)
         for pod in mismatched(pods, pins):
             await children.delete(kinds.POD, pod, "its model isn't the one that was first served from the URI")
         deployment = applied.get(kinds.DEPLOYMENT)
         await children.prune(desired, deployment)
+        tended = await self._routing.tend(server, children)
         return Seen(
             url_path=path,
             path_holder=None if holder.key == key else _holder_of(path, holder),
             address=_address(applied.get(kinds.INGRESS)),
             host=self._host(key),
-            troubles=tuple(troubles),
+            troubles=(*troubles, *not_applied, *tended.troubles),
             rollout=rollout_of(deployment, pods) if deployment is not None else None,
+            router=tended.router,
+            out=tended.out,
+            store=tended.store,
         )
 
     def _last_valid(self, key: Key, children: Children, error: InvalidPolicyServerError) -> Seen:
@@ -151,13 +173,16 @@ class Reconciler:
             known = next(
                 (one.get("data", {}) for one in children.own(kinds.CONFIG_MAP) if one["metadata"]["name"] == name), {}
             )
-        in_use = {model_key(one["spec"]["template"]) for one in children.replica_sets()}
-        pins = pinned(known, pods, {key_of_model(server), *filter(None, in_use)})
+        templates = [one["spec"]["template"] for one in children.replica_sets()]
+        in_use = {key for template in templates for key in model_keys(template).values()}
+        pins = pinned(known, pods, in_use | {key_of_model(policy) for policy in server.policies})
         self._pins[key] = uid, pins
         return pins
 
     async def _tell(self, live: Object, seen: Seen) -> None:
         status = status_of(live, seen, self._now())
+        ready = status["conditions"][-1]
+        metrics.READINESS.note((live["metadata"]["namespace"], live["metadata"]["name"]), ready["status"] == "True")
         if status == live.get("status"):
             return
         metadata = {name: live["metadata"][name] for name in ("namespace", "name", "uid")}
@@ -166,7 +191,6 @@ class Reconciler:
             await self._cluster.apply(head | {"metadata": metadata, "status": status}, status=True)
         except NotFound:
             return  # deleted meanwhile
-        ready = status["conditions"][-1]
         former = [one for one in live.get("status", {}).get("conditions", []) if one["type"] == ready["type"]]
         if [ready["reason"]] != [one["reason"] for one in former]:
             words = metadata["namespace"], metadata["name"], ready["status"], ready["reason"], ready["message"]
@@ -184,6 +208,8 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._reads_nothing(key)
         self._pins.pop(key, None)
+        self._routing.forget(key)
+        metrics.READINESS.forget(key)
         for rival in self._paths.release(key):
             self._enqueue(rival)
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from policy_operator import kinds
+from policy_operator import kinds, metrics
 from policy_operator.cluster import Cluster, Selection
 from policy_operator.cluster_errors import ClusterError
 from policy_operator.desired.metadata import INSTANCE, MANAGED_BY, Object
@@ -69,14 +69,15 @@ class Operator:
         return "a PolicyServer takes too long" if self._queue.is_stuck() else None
 
     async def _lead(self) -> None:
-        for informer in self._informers:
-            await informer.synced.wait()
-        # Before all url paths are known, a path might go to the younger of two that want it.
-        await self._look_at_all()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._resync())
-            for _ in range(self._settings.workers):
-                group.create_task(self._queue.work(self._reconciler.reconcile))
+        with metrics.leading(self._queue.depth, self._queue.oldest_seconds):
+            for informer in self._informers:
+                await informer.synced.wait()
+            # Before all url paths are known, a path might go to the younger of two that want it.
+            await self._look_at_all()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._resync())
+                for _ in range(self._settings.workers):
+                    group.create_task(self._queue.work(self._reconciler.reconcile))
 
     async def _resync(self) -> None:
         while True:

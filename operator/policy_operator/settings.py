@@ -16,6 +16,8 @@ class Settings:
     """Serves, fetches, and converts what needs no framework."""
     importer_image: str = "policyserver/importer-{framework}:latest"
     """Converts what needs a framework; `{framework}` stands for tensorflow, torch or rllib."""
+    store_image: str = "valkey/valkey:8"
+    """Keeps what several replicas of a router learn: any image with Valkey or Redis, their command line and a shell."""
     allow_private_model_addresses: bool = False
     """Whether models may come from addresses of the cluster and of the networks beside it."""
     namespace: str | None = None
@@ -28,6 +30,8 @@ class Settings:
     """Who holds the Lease; unique among the operator's replicas."""
     health_port: int = 8080
     """Where `/healthz` answers."""
+    metrics_port: int = 8081
+    """Where Prometheus is answered."""
     workers: int = 8
     """How many PolicyServers are reconciled at a time."""
     resync_seconds: float = 600.0

@@ -149,10 +149,11 @@ class Namespace:
             raise AssertionError(f"{error}; there is {conditions(self.server(server))}") from None
 
     def wait_for_pods(self, count: int, version: str | None = None) -> list[Object]:
-        """The pods, once there are so many (with this value of the version annotation)."""
+        """The servers' pods, once there are so many (with this value of the version annotation)."""
 
         def found() -> list[Object] | None:
             pods = [pod for pod in self.every(kinds.POD) if "deletionTimestamp" not in pod["metadata"]]
+            pods = [pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/name"] == "policyserver"]
             pods = [pod for pod in pods if version in (None, pod["metadata"]["annotations"]["policyserver.io/version"])]
             return pods if len(pods) == count else None
 

@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from tests.cluster import layout
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.versions import CONTROL_PLANE
 from tests.integration.operator_core.api_client import ApiClient, Namespace, wait_for
-from tests.integration.operator_core.operators import SYSTEM_NAMESPACE, OperatorProcess, install, kubeconfig
+from tests.integration.operator_core.operators import SYSTEM_NAMESPACE, OperatorProcess, Start, install, kubeconfig
 
 CRDS = Path(__file__).parents[3] / "crds"
 SERVICE_MONITORS = {
@@ -104,3 +104,18 @@ def namespace(api: ApiClient) -> Iterator[Namespace]:
     api.create("/api/v1/namespaces", body)
     yield Namespace(api, name)
     api.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def start(api: ApiClient, namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
+    """Starts an operator that has rights in this one namespace and no other."""
+    install(api, "namespaced.yaml", namespace.name)
+    credentials = kubeconfig(api, tmp_path, namespace.name)
+    numbers = itertools.count()
+    with ExitStack() as running:
+
+        def start() -> OperatorProcess:
+            log = tmp_path / f"operator-{next(numbers)}.log"
+            return running.enter_context(OperatorProcess(credentials, log, f"--namespace={namespace.name}"))
+
+        yield start

@@ -8,24 +8,29 @@ from tests.integration.operator_core.api_client import Namespace, Object
 DIGEST = "a" * 64
 
 
-def fetched(digest: str = DIGEST) -> Object:
+def fetched(digest: str = DIGEST, name: str = "fetch") -> Object:
     """The status of a `fetch` that ended well."""
     message = json.dumps({"uri": "https://models.example/mouse.zip", "sha256": digest, "bytes": 1})
-    return _container("fetch", {"terminated": {"exitCode": 0, "reason": "Completed", "message": message}})
+    return _container(name, {"terminated": {"exitCode": 0, "reason": "Completed", "message": message}})
 
 
-def serves(namespace: Namespace, pod: Object, digest: str = DIGEST) -> None:
-    """The pod fetched this model, and is ready."""
-    done = _container("convert", {"terminated": {"exitCode": 0, "reason": "Completed"}})
-    server = _container("server", {"running": {}}) | {"ready": True, "started": True}
-    ready = [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}]
+def serves(
+    namespace: Namespace, pod: Object, digest: str = DIGEST, address: str | None = None, without: str | None = None
+) -> None:
+    """The pod fetched this model, or several but one, and is ready."""
+    done = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    names = [container["name"] for container in pod["spec"].get("initContainers", ())]
+    before = [fetched(digest, name) if name.startswith("fetch") else _container(name, done) for name in names]
+    lost = {"terminated": done["terminated"] | {"message": json.dumps({"error": "error: HTTP 404"})}}
+    before = [_container(one["name"], lost) if one["name"] == f"fetch-{without}" else one for one in before]
+    (running,) = pod["spec"]["containers"]
     status = {
         "phase": "Running",
-        "conditions": ready,
-        "initContainerStatuses": [fetched(digest), done],
-        "containerStatuses": [server],
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}],
+        "initContainerStatuses": before,
+        "containerStatuses": [_container(running["name"], {"running": {}}) | {"ready": True, "started": True}],
     }
-    _write(namespace, pod, status)
+    _write(namespace, pod, status | ({"podIP": address, "podIPs": [{"ip": address}]} if address else {}))
 
 
 def fails(namespace: Namespace, pod: Object, container: str, message: str) -> None:

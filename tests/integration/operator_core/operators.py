@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -64,10 +65,11 @@ class OperatorProcess:
     """`python -m policy_operator run`."""
 
     def __init__(self, kubeconfig: Path, log: Path, *options: str) -> None:
-        self.health_port = free_port()
+        self.health_port, self.metrics_port = free_port(), free_port()
         self._log = log
+        ports = f"--health-port={self.health_port}", f"--metrics-port={self.metrics_port}"
         self._process = start(
-            [sys.executable, "-m", "policy_operator", "run", f"--health-port={self.health_port}", *options],
+            [sys.executable, "-m", "policy_operator", "run", *ports, *options],
             log,
             os.environ | {"KUBECONFIG": str(kubeconfig)},
         )
@@ -120,3 +122,7 @@ class OperatorProcess:
         if (identity := Identity.of(self._process.pid)) is not None and self.running:
             identity.stop(grace=0)
         self._process.wait(10)
+
+
+Start = Callable[[], OperatorProcess]
+"""Starts one more operator of a test's own."""

@@ -1,34 +1,15 @@
 """Several operators, one of which leads; and what they do when the API server is away."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from policy_operator import kinds
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.operator_core import audit, kubelet
-from tests.integration.operator_core.api_client import ApiClient, Namespace, wait_for
-from tests.integration.operator_core.operators import OperatorProcess, install, kubeconfig
-
-Start = Callable[[], OperatorProcess]
-
-
-@pytest.fixture
-def start(api: ApiClient, namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
-    """Starts an operator that has rights in this one namespace and no other."""
-    install(api, "namespaced.yaml", namespace.name)
-    credentials = kubeconfig(api, tmp_path, namespace.name)
-    numbers = iter(range(10))
-    with ExitStack() as running:
-
-        def start() -> OperatorProcess:
-            log = tmp_path / f"operator-{next(numbers)}.log"
-            return running.enter_context(OperatorProcess(credentials, log, f"--namespace={namespace.name}"))
-
-        yield start
+from tests.integration.operator_core.api_client import Namespace, wait_for
+from tests.integration.operator_core.operators import Start
+from tests.routing_cases import routed
 
 
 def holder(namespace: Namespace) -> str:
@@ -72,6 +53,38 @@ def test_an_operator_that_starts_writes_nothing_that_is_there(
         assert "applied Deployment" in second.log
     written = after[len(before) :]
     assert set(written) <= {("patch", "deployments", "mouse"), ("patch", "policyservers", "mouse")}
+
+
+def test_an_operator_that_starts_makes_no_password_for_a_store_that_has_one(
+    namespace: Namespace, start: Start, plane: ControlPlane
+) -> None:
+    log = plane.audit_log
+    assert log is not None
+
+    def passwords() -> int:
+        return audit.writes(log, namespace.name).count(("create", "secrets", "mouse-store"))
+
+    first = start().wait_until_leading()
+    namespace.serve("mouse", replicas=2, **routed(mode="UCB1"))
+    password = namespace.wait_for(kinds.SECRET, "mouse-store")["data"]
+    namespace.wait_for(kinds.POD, "mouse-store-0")
+    assert (first.stop()[0], passwords()) == (0, 1)
+    # It can't see whether there is one, so it asks for one, once, and is refused.
+    second = start().wait_until_leading()
+    wait_for(lambda: passwords() == 2, "a try")
+    kubelet.serves(namespace, namespace.wait_for(kinds.POD, "mouse-store-0"))
+    namespace.wait_for_condition("mouse", "StoreReady", "Unknown", "NotAsked")
+    assert (second.stop()[0], passwords()) == (0, 2)
+    # From one that is ready it knows, and writes nothing at all.
+    looks = audit.reconciliations(log, namespace.name, "mouse")
+    before = [one for one in audit.writes(log, namespace.name) if one[1] != "leases"]
+    with start().wait_until_leading():
+        wait_for(lambda: audit.reconciliations(log, namespace.name, "mouse") > looks, "a look")
+        namespace.serve("mouse", replicas=3, **routed(mode="UCB1"))
+        namespace.wait_for_pods(3)
+    written = [one for one in audit.writes(log, namespace.name) if one[1] != "leases"][len(before) :]
+    assert set(written) <= {("patch", "deployments", "mouse"), ("patch", "policyservers", "mouse")}
+    assert namespace.wait_for(kinds.SECRET, "mouse-store")["data"] == password
 
 
 def test_the_second_takes_over_when_the_leader_is_killed(namespace: Namespace, start: Start) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.operator_core.api_client import Namespace
+from tests.routing_cases import REFUSED, TAKEN, policy, routed
 
 MASK = {"name": "allowed", "type": "List[bool]", "mask": True}
 
@@ -58,3 +59,26 @@ def test_a_source_that_can_never_work_is_refused(namespace: Namespace, spec: dic
 def test_a_source_that_can_work_is_taken(namespace: Namespace, uri: str) -> None:
     namespace.serve("taken", modelUri=uri, sha256="a" * 64, modelCredentials={"name": "keys"})
     assert namespace.server("taken")["spec"]["modelUri"] == uri
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        *REFUSED,
+        (routed(policy("a"), policy("a"), mode="UCB1"), "duplicate entries for key"),
+        (routed(mode="UCB1", reward={"min": 2}), "reward: min must be less than max"),
+    ],
+)
+def test_policies_and_router_that_can_never_work_are_refused(
+    namespace: Namespace, spec: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AssertionError, match=r"422|Invalid|invalid|duplicate") as refused:
+        namespace.serve("refused", **spec)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("spec", TAKEN)
+def test_policies_and_router_that_can_work_are_taken(namespace: Namespace, spec: dict[str, Any]) -> None:
+    namespace.serve("taken", **spec)
+    kept = namespace.server("taken")["spec"]["policies"]
+    assert [one["name"] for one in kept] == [one["name"] for one in spec["policies"]]

@@ -1,10 +1,13 @@
 """What a PolicyServer's status says, and what goes on serving meanwhile."""
 
+import json
+
 import pytest
 
 from policy_operator import kinds
 from tests.integration.operator_core import kubelet
 from tests.integration.operator_core.api_client import Namespace, conditions, version_of, wait_for
+from tests.routing_cases import policy, routed
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -152,3 +155,19 @@ def test_a_schema_may_come_later_and_change(namespace: Namespace) -> None:
     config_map["data"] = {"schema.yaml": SCHEMA_TEXT.replace("float", "int")}
     namespace.api.apply(path, config_map)
     namespace.wait_for_version_other_than(version, "mouse")
+
+
+def test_a_policy_that_can_not_be_had_is_told_and_the_others_are_served(namespace: Namespace) -> None:
+    other = policy("b", modelUri="https://models.example/other.zip")
+    namespace.serve("mouse", **routed(policy("a"), other, mode="UCB1"))
+    (pod,) = namespace.wait_for_pods(1)
+    kubelet.serves(namespace, pod, without="b")
+    namespace.wait_for_condition("mouse", "ModelsLoaded", "False", "FetchFailed")
+    namespace.wait_for_condition("mouse", "Ready", "True", "Serving")
+    status = namespace.server("mouse")["status"]
+    assert status["loadedPolicies"] == "1/2"
+    assert [(one["name"], one["state"]) for one in status["policies"]] == [("a", "Loaded"), ("b", "Failed")]
+    name = pod["metadata"]["name"]
+    assert status["policies"][1]["lastFailure"]["message"] == f"pod {name}, container fetch-b: error: HTTP 404"
+    keys = json.loads(pod["metadata"]["annotations"]["policyserver.io/model"])
+    assert namespace.wait_for(kinds.CONFIG_MAP, "mouse-digests")["data"] == {keys["a"]: kubelet.DIGEST}

@@ -16,13 +16,16 @@ def deployment(
     progress: str = "NewReplicaSetAvailable",
     version: str = "v2",
     observed: bool = True,
+    key: str = "uri",
 ) -> Object:
     """A Deployment whose template makes pods of `version`."""
     return {
         "metadata": {"name": "mouse", "generation": 3},
         "spec": {
             "replicas": wanted,
-            "template": {"metadata": {"annotations": {"policyserver.io/version": version}}},
+            "template": {
+                "metadata": {"annotations": {"policyserver.io/version": version, "policyserver.io/model": key}}
+            },
         },
         "status": {
             "observedGeneration": 3 if observed else 2,
@@ -66,3 +69,19 @@ def container(name: str, state: Object, last: Object | None = None) -> Object:
 def ended(message: str = "", code: int = 2, reason: str = "Error") -> Object:
     """The state of a container that ended."""
     return {"terminated": {"exitCode": code, "message": message, "reason": reason}}
+
+
+def several_keys(*policies: str) -> str:
+    """The annotation with the keys of several models."""
+    return json.dumps({name: f"key of {name}" for name in policies})
+
+
+def brought(policy: str, fetched: str, converted: str = "") -> list[Object]:
+    """How the init containers of one of several policies ended: with a digest, or with an `error: …` that is let be."""
+    failed = fetched.startswith("error:")
+    said = {"error": fetched} if failed else {"sha256": fetched}
+    convert = {"error": "error: nothing was fetched" if failed else converted} if failed or converted else None
+    return [
+        container(f"fetch-{policy}", ended(json.dumps(said), 0, "Completed")),
+        container(f"convert-{policy}", ended(json.dumps(convert) if convert else "", 0, "Completed")),
+    ]

@@ -3,8 +3,18 @@
 import pytest
 
 from policy_operator.pinning import mismatched, pinned
-from policy_operator.rollout import failure_of, rollout_of
-from tests.unit.operator_core.objects import MODEL, OTHER_MODEL, Object, container, deployment, ended, pod
+from policy_operator.rollout import Failure, PolicyRollout, failure_of, rollout_of
+from tests.unit.operator_core.objects import (
+    MODEL,
+    OTHER_MODEL,
+    Object,
+    brought,
+    container,
+    deployment,
+    ended,
+    pod,
+    several_keys,
+)
 
 CRASH = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
 CONVERTED = container("convert", ended("", 0, "Completed"))
@@ -91,7 +101,7 @@ def test_only_the_newest_version_counts_as_ready_or_as_failed() -> None:
     rollout = rollout_of(deployment(pods=4, updated=2, available=2, progress="ReplicaSetUpdated"), pods)
     assert (rollout.ready, rollout.former, rollout.failure) == (1, 1, None)
     assert (rollout.complete, rollout.settled, rollout.stalled) == (False, False, False)
-    assert rollout.digests == (MODEL,)
+    assert rollout.policies == (PolicyRollout("mouse", (MODEL,)),)
 
 
 def test_what_its_controller_has_not_seen_is_not_complete() -> None:
@@ -140,3 +150,47 @@ def test_a_pod_that_ends_anyway_is_not_deleted() -> None:
 def test_a_fetch_that_says_something_else_pins_nothing() -> None:
     odd = pod("p", initContainerStatuses=[container("fetch", ended("no JSON", 0, "Completed")), CONVERTED])
     assert pinned({}, [odd], {"uri"}) == {}
+
+
+KEYS = several_keys("a", "b")
+
+
+def test_what_a_pod_does_without_is_told_of_that_policy_and_of_no_other() -> None:
+    lacking = pod(
+        "p", ready=True, key=KEYS, initContainerStatuses=[*brought("a", MODEL), *brought("b", "error: HTTP 404")]
+    )
+    rollout = rollout_of(deployment(key=KEYS), [lacking])
+    failure = Failure("FetchFailed", "pod p, container fetch-b: error: HTTP 404")
+    assert rollout.policies == (PolicyRollout("a", (MODEL,)), PolicyRollout("b", (), failure))
+    assert (rollout.failure, rollout.ready) == (None, 1)
+
+
+def test_a_policy_that_was_fetched_and_not_converted_has_no_digest() -> None:
+    statuses = [*brought("a", MODEL), *brought("b", OTHER_MODEL, "error: takes 3 values")]
+    (_, lacking) = rollout_of(
+        deployment(key=KEYS), [pod("p", ready=True, key=KEYS, initContainerStatuses=statuses)]
+    ).policies
+    failure = Failure("ConversionFailed", "pod p, container convert-b: error: takes 3 values")
+    assert lacking == PolicyRollout("b", (), failure)
+
+
+def test_what_keeps_the_pod_from_starting_is_told_of_its_policy_too() -> None:
+    killed = container("convert-b", ended("", 137, "OOMKilled"))
+    statuses = [*brought("a", MODEL), brought("b", OTHER_MODEL)[0], killed]
+    rollout = rollout_of(deployment(key=KEYS), [pod("p", key=KEYS, initContainerStatuses=statuses)])
+    assert rollout.failure is not None
+    assert rollout.failure.reason == "ConversionFailed"
+    assert [policy.failure for policy in rollout.policies] == [None, rollout.failure]
+
+
+def test_each_policy_is_pinned_by_itself_once_it_was_converted() -> None:
+    broken = [*brought("a", MODEL), *brought("b", OTHER_MODEL, "error: no model")]
+    healthy = [*brought("a", MODEL), *brought("b", OTHER_MODEL)]
+    assert pinned({}, [pod("p", key=KEYS, initContainerStatuses=broken)], {"key of a", "key of b"}) == {
+        "key of a": MODEL
+    }
+    both = [pod("p", key=KEYS, initContainerStatuses=healthy)]
+    assert pinned({}, both, {"key of a", "key of b"}) == {"key of a": MODEL, "key of b": OTHER_MODEL}
+    assert pinned({}, both, {"key of b"}) == {"key of b": OTHER_MODEL}
+    assert mismatched(both, {"key of a": MODEL, "key of b": OTHER_MODEL}) == []
+    assert mismatched(both, {"key of a": MODEL, "key of b": MODEL}) == both

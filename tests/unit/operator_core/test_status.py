@@ -8,7 +8,7 @@ import pytest
 
 from policy_operator.api_status import PolicyServerStatus
 from policy_operator.kinds import DEPLOYMENT, INGRESS
-from policy_operator.rollout import Failure, Rollout
+from policy_operator.rollout import Failure, PolicyRollout, Rollout
 from policy_operator.status import Seen, Trouble, status_of
 
 Object = dict[str, Any]
@@ -16,7 +16,15 @@ Object = dict[str, Any]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
 SERVING = Rollout(
-    wanted=2, pods=2, ready=2, former=0, complete=True, settled=True, stalled=False, failure=None, digests=("abc",)
+    wanted=2,
+    pods=2,
+    ready=2,
+    former=0,
+    complete=True,
+    settled=True,
+    stalled=False,
+    failure=None,
+    policies=(PolicyRollout("mouse", ("abc",)),),
 )
 ROLLING = replace(SERVING, ready=1, former=2, complete=False, settled=False)
 FAILING = replace(ROLLING, ready=0, failure=Failure("FetchFailed", "pod p, container fetch: error: HTTP 404"))
@@ -126,7 +134,7 @@ def test_a_served_policy_says_its_digest() -> None:
 
 def test_a_failing_policy_keeps_the_digest_that_was_served_and_says_what_failed() -> None:
     former = status_of(live(), SEEN, NOW)
-    failing = policy(replace(SEEN, rollout=replace(FAILING, digests=())), former, LATER)
+    failing = policy(replace(SEEN, rollout=replace(FAILING, policies=(PolicyRollout("mouse"),))), former, LATER)
     assert failing == {
         "name": "mouse",
         "state": "Failed",
@@ -150,7 +158,7 @@ def test_the_last_failure_outlives_its_remedy_with_the_time_of_its_first_sight()
 
 @pytest.mark.parametrize(
     ("rollout", "state"),
-    [(ROLLING, "Loading"), (replace(SERVING, wanted=0, pods=0, ready=0, digests=()), "Unloaded")],
+    [(ROLLING, "Loading"), (replace(SERVING, wanted=0, pods=0, ready=0), "Unloaded")],
 )
 def test_a_policy_without_all_its_pods_is_not_loaded(rollout: Rollout, state: str) -> None:
     assert policy(replace(SEEN, rollout=rollout))["state"] == state
@@ -160,3 +168,63 @@ def test_without_a_deployment_what_was_known_of_a_policy_stays() -> None:
     former = status_of(live(), SEEN, NOW)
     assert status_of(live(), replace(SEEN, rollout=None), NOW)["policies"] == []
     assert status_of(live(former), replace(SEEN, rollout=None), NOW)["policies"] == former["policies"]
+
+
+FETCH_FAILED = Failure("FetchFailed", "pod p, container fetch-b: error: HTTP 404")
+LACKING = replace(SERVING, policies=(PolicyRollout("a", ("abc",)), PolicyRollout("b", (), FETCH_FAILED)))
+ROUTED = {"metadata": {"name": "mouse", "generation": 7}, "spec": {"policies": [{"name": "a"}, {"name": "b"}]}}
+ROUTER = {
+    "mode": "UCB1",
+    "arms": [{"name": "a", "decisions": 3, "state": "Available"}, {"name": "b", "state": "NotLoaded"}],
+}
+
+
+def test_a_policy_that_pods_do_without_is_told_and_the_others_are_ready() -> None:
+    seen = replace(SEEN, rollout=LACKING)
+    assert judged(seen)["Ready"] == ("True", "Serving")
+    assert judged(seen)["ModelsLoaded"] == ("False", "FetchFailed")
+    assert message(seen, "ModelsLoaded") == "policy b: pod p, container fetch-b: error: HTTP 404"
+    status = status_of(ROUTED, seen, NOW)
+    assert [(one["name"], one["state"]) for one in status["policies"]] == [("a", "Loaded"), ("b", "Failed")]
+    assert status["policies"][1]["lastFailure"]["reason"] == "FetchFailed"
+    assert status["loadedPolicies"] == "1/2"
+
+
+def test_models_of_several_policies_are_told_by_their_names() -> None:
+    both = replace(SERVING, policies=(PolicyRollout("a", ("abc",)), PolicyRollout("b", ("def",))))
+    said = message(replace(SEEN, rollout=both), "ModelsLoaded")
+    assert said == "2 of 2 pods of the current version serve the models a sha256:abc, b sha256:def"
+
+
+def test_what_keeps_a_pod_from_serving_is_no_fault_of_each_of_its_policies() -> None:
+    crashing = replace(LACKING, ready=1, failure=Failure("ServerFailed", "pod p, container server: exit code 139"))
+    status = status_of(ROUTED, replace(SEEN, rollout=crashing), NOW)
+    assert [one["state"] for one in status["policies"]] == ["Loading", "Failed"]
+    assert status["policies"][1]["lastFailure"]["reason"] == "FetchFailed"
+    # The one may be the reason for the other.
+    assert judged(replace(SEEN, rollout=crashing))["ModelsLoaded"] == ("False", "FetchFailed")
+    healthy = replace(crashing, policies=(PolicyRollout("a"), PolicyRollout("b")))
+    assert judged(replace(SEEN, rollout=healthy))["ModelsLoaded"] == ("False", "ServerFailed")
+
+
+def test_a_policy_that_the_router_takes_out_has_failed() -> None:
+    both = replace(SERVING, policies=(PolicyRollout("a"), PolicyRollout("b")))
+    seen = replace(SEEN, rollout=both, out={"a": Failure("PolicyOut", "pod p: answers too late")})
+    status = status_of(ROUTED, seen, NOW)
+    assert [one["state"] for one in status["policies"]] == ["Failed", "Loaded"]
+    assert judged(seen)["ModelsLoaded"] == ("False", "PolicyOut")
+    assert judged(seen)["Ready"] == ("True", "Serving")
+
+
+def test_what_a_router_told_last_stays_until_there_is_none() -> None:
+    told = status_of(ROUTED, replace(SEEN, rollout=LACKING, router=ROUTER), NOW)
+    assert told["router"] == ROUTER
+    silent = status_of(ROUTED | {"status": told}, replace(SEEN, rollout=LACKING), NOW)
+    assert silent == told
+    assert "router" not in status_of(live(told), SEEN, NOW)
+
+
+def test_the_status_of_a_router_is_what_the_api_allows() -> None:
+    status = status_of(ROUTED, replace(SEEN, rollout=LACKING, router=ROUTER), NOW)
+    parsed = PolicyServerStatus.model_validate(status)
+    assert parsed.model_dump(mode="json", by_alias=True, exclude_none=True) == status
