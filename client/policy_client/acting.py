@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from policy_client.spaces import Action
@@ -24,3 +25,6 @@ class Policy(ABC):
 
     def begin_episode(self) -> None:  # noqa: B027 -- few policies remember anything
         """Forgets what was remembered of an earlier episode."""
+
+    def take_rewards(self, rewards: Sequence[float], done: Sequence[bool]) -> None:  # noqa: B027 -- few learn
+        """Takes what the last step was worth to each agent, and whether the agent has ended; called after each."""

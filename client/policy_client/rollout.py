@@ -65,6 +65,7 @@ def _play(
         simulation.set_action(actions)
         simulation.step()
         given = [simulation.get_reward(agent) for agent in agents]
+        earned = [0.0 if done[agent] else float(sum(given[agent].values())) for agent in agents]
         for agent in agents:
             if not done[agent]:  # what comes after its end isn't its own doing
                 for term, reward in given[agent].items():
@@ -75,6 +76,7 @@ def _play(
             metrics = [simulation.get_metrics(agent) for agent in agents]
             cells = [*observations, *(actions[agent] for agent in agents), *given, *metrics, *done]
             write([episode, step, *("" if cell is None else json.dumps(plain(cell)) for cell in cells)])
+        policy.take_rewards(earned, done)
         step += 1
     return Episode(step, rewards)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
 
 from policy_client.acting import Policy
-from policy_client.back_off import RETRIED, BackOff
-from policy_client.conversation import Conversation
+from policy_client.back_off import Attempts, BackOff
+from policy_client.conversation import Conversation, Feedback, Request
 from policy_client.observations import Observation
 from policy_client.spaces import Action
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:  # as in acting.py
 class Server(Policy):
     """Asks a policy server, ours or Pathmind's, for each agent's action.
 
-    Connections are kept and used again. Lost connections and the codes 429, 502, 503 and 504 are tried again, since
-    asking twice does no harm; redirects are not followed, since the key would follow them.
+    Where a router chooses among policies, an episode stays with its policy. Connections are kept and used again. Lost
+    connections and the codes 429, 502, 503 and 504 are tried again, since asking twice does no harm, and a reward
+    counts once; redirects are not followed, since the key would follow them.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Server(Policy):
         api_key: str | None = None,
         *,
         raw: bool = False,
+        feedback: Feedback | None = None,
         timeout: float = 30.0,
         back_off: BackOff = BackOff(),  # noqa: B008 -- it can't be changed
     ) -> None:
@@ -39,13 +42,15 @@ class Server(Policy):
             url: such as `http://localhost:8000/cartpole`.
             api_key: what the server's Secret holds; None where it needs none.
             raw: sends the numbers of observations in their order, whatever their names are (`/predict_raw/`).
+            feedback: what `take_rewards` sends to the router that chose: the sum of an episode's rewards once it is
+                done, each `step`'s, or nothing.
             timeout: the seconds for each attempt to connect, and to be answered.
             back_off: how often to try, and how long to wait.
 
         Raises:
             PolicyError: the URL is none.
         """
-        self._conversation = Conversation(url, api_key, raw=raw)
+        self._conversation = Conversation(url, api_key, raw=raw, feedback=feedback)
         self._back_off = back_off
         self._client = httpx2.Client(headers=self._conversation.headers, timeout=timeout)
 
@@ -63,26 +68,44 @@ class Server(Policy):
         """See `Policy`."""
         self._conversation.forget()
 
+    @property
+    def policies(self) -> dict[int, str]:
+        """The name of the policy that answered each agent last; empty where no router chooses."""
+        return self._conversation.policies
+
     def get_actions(self, simulation: Simulation) -> dict[int, Action]:
         """See `Policy`; raises its subclasses `Unauthorized`, `Refused` and `Unavailable`."""
-        return {
-            agent: simulation.action_space(agent).action(self._ask(agent, simulation.get_observation(agent)))
-            for agent in range(simulation.number_of_agents())
-        }
+        actions = {}
+        for agent in range(simulation.number_of_agents()):
+            answer = self.predict(simulation.get_observation(agent), agent)
+            actions[agent] = simulation.action_space(agent).action(answer["actions"])
+        return actions
 
-    def _ask(self, agent: int, observation: Observation) -> list[float]:
-        body = self._conversation.request(agent, observation)
-        problem: object = None
-        for wait in self._back_off.waits():
-            retry_after = None
+    def predict(self, observation: Observation, agent: int = 0) -> dict[str, Any]:
+        """Returns the whole answer for an agent's observation: `actions`, `probability`, and what else there is.
+
+        Raises:
+            PolicyError: as `get_actions`.
+        """
+        answer = self._post(self._conversation.question(agent, observation))
+        return self._conversation.answer(agent, answer.status_code, answer.content)
+
+    def take_rewards(self, rewards: Sequence[float], done: Sequence[bool]) -> None:
+        """See `Policy`; sends what `feedback` says, and raises PolicyError where the server doesn't take it."""
+        for request in self._conversation.rewards(rewards, done):
+            answer = self._post(request)
+            self._conversation.acknowledged(answer.status_code, answer.content)
+
+    def _post(self, request: Request) -> httpx2.Response:
+        attempts = Attempts(request.url, self._back_off)
+        wait: float | None
+        while True:
             try:
-                answer = self._client.post(self._conversation.url, content=body)
+                answer = self._client.post(request.url, content=request.content, headers=request.headers)
             except httpx2.TransportError as error:
-                problem = str(error) or type(error).__name__
+                wait = attempts.wait_after_loss(error)
             else:
-                if answer.status_code not in RETRIED:
-                    return self._conversation.actions(agent, answer.status_code, answer.content)
-                problem, retry_after = f"it answers {answer.status_code}", answer.headers.get("retry-after")
-            if wait is not None:
-                time.sleep(self._back_off.asked_for(wait, retry_after))
-        raise self._conversation.unavailable(self._back_off.attempts, problem)
+                wait = attempts.wait_after(answer.status_code, answer.headers.get("retry-after"))
+                if wait is None:
+                    return answer
+            time.sleep(wait)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # loaded only when it is needed, as it takes its time
     from policy_client import Policy
 
 KEY_VARIABLE = "POLICYSERVER_API_KEY"
+Feedback = Literal["episode", "step"]
 
 
 class RolloutFailed(PolicyOperatorError):
@@ -27,6 +28,9 @@ def rollout(
     local: Annotated[Path | None, typer.Option(metavar="BUNDLE", help="Run a bundle instead of a server.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Act at random instead, for comparison.")] = False,
     episodes: Annotated[int, typer.Option(min=1, help="How many are played.")] = 1,
+    feedback: Annotated[
+        Feedback | None, typer.Option(help="With --url: tell the router what an episode, or each step, was worth.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Make the environment, and --random and --local, repeatable.")
     ] = None,
@@ -41,6 +45,8 @@ def rollout(
     """
     if sum([url is not None, local is not None, random]) != 1:
         raise RolloutFailed("who acts? Give one of --url, --local and --random")
+    if feedback is not None and url is None:
+        raise RolloutFailed("--feedback is for --url: nothing else learns")
     try:
         import gymnasium  # noqa: PLC0415 -- most commands don't need it
 
@@ -48,7 +54,7 @@ def rollout(
     except ImportError as error:
         raise RolloutFailed(f"{error}: pip install 'policyserver[client]' gymnasium") from None
     try:
-        policy = _policy(url, api_key_file, local, seed)
+        policy = _policy(url, api_key_file, local, seed, feedback)
         with gymnasium.make(environment) as made:
             GymnasiumSimulation(made, seed=seed).run(policy, out_csv, summary_csv, episodes)
     except (PolicyError, gymnasium.error.Error, ImportError) as error:
@@ -57,12 +63,18 @@ def rollout(
         raise RolloutFailed(f"{error.filename}: {error.strerror}") from None
 
 
-def _policy(url: str | None, api_key_file: Path | None, local: Path | None, seed: int | None) -> "Policy":
+def _policy(
+    url: str | None, api_key_file: Path | None, local: Path | None, seed: int | None, feedback: Feedback | None
+) -> "Policy":
     from policy_client import Local, Random, Server  # noqa: PLC0415 -- as above
 
     if local is not None:
         return Local(local, seed)
     if url is None:
         return Random(seed)
-    key = os.environ.get(KEY_VARIABLE) if api_key_file is None else api_key_file.read_text().strip()
-    return Server(url, key, raw=True)
+    return Server(url, key_from(api_key_file), raw=True, feedback=feedback)
+
+
+def key_from(file: Path | None) -> str | None:
+    """Returns the API key of a file, or without one that of the environment, if any."""
+    return os.environ.get(KEY_VARIABLE) if file is None else file.read_text().strip()

@@ -124,6 +124,7 @@ def test_the_command_line_plays_the_same_episodes_for_the_same_seed(policy: tupl
     [
         (["CartPole-v1"], "who acts? Give one of --url, --local and --random"),
         (["CartPole-v1", "--random", "--url", "http://localhost"], "who acts?"),
+        (["CartPole-v1", "--random", "--feedback", "step"], "--feedback is for --url"),
         (["NoSuchPole-v1", "--random"], "NoSuchPole"),
         (["CartPole-v1", "--url", "localhost:8000"], "doesn't begin with http"),
         (["CartPole-v1", "--local", "nowhere"], "nowhere is no bundle"),
@@ -143,6 +144,13 @@ def test_a_wrong_key_is_said_in_one_line(served: Up, tmp_path: Path) -> None:
     done = rollout("CartPole-v1", "--url", f"{served.url}/cartpole", folder=tmp_path, POLICYSERVER_API_KEY="wrong")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "doesn't accept the API key" in done.stderr
+
+
+def test_a_server_without_a_router_takes_no_feedback(served: Up, tmp_path: Path) -> None:
+    arguments = ["CartPole-v1", "--url", f"{served.url}/cartpole", "--feedback", "episode"]
+    done = rollout(*arguments, folder=tmp_path, POLICYSERVER_API_KEY=KEY)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "leave out feedback" in done.stderr
 
 
 @pytest.mark.parametrize("forbidden", ["policy_server", "policy_operator", "fastapi", "pydantic", "kubernetes"])

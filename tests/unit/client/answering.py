@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 RIGHT = (200, {"actions": [1], "probability": 0.5})
+TAKEN = (202, {"outcome": "learned", "learned": True})
 HANG_UP = (0, None)
 """Closes the connection without an answer."""
 
@@ -21,6 +22,7 @@ class Asked:
     key: str | None
     body: Any
     client: tuple[str, int]
+    episode: str | None
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Answering:
 
     Attributes:
         url: where it listens.
-        answers: status, content and headers of those to come; once there are none, it answers RIGHT.
+        answers: status, content and headers of those to come; once there are none, RIGHT, and TAKEN of rewards.
         asked: all requests.
     """
 
@@ -50,8 +52,11 @@ def answering(answers: Iterable[tuple[Any, ...]] = ()) -> Iterator[Answering]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            here.asked.append(Asked(self.path, self.headers["access-token"], body, self.client_address))
-            status, content, *headers = here.answers.pop(0) if here.answers else RIGHT
+            here.asked.append(
+                Asked(self.path, self.headers["access-token"], body, self.client_address, self.headers["X-Episode-Id"])
+            )
+            last = TAKEN if self.path.endswith("/feedback") else RIGHT
+            status, content, *headers = here.answers.pop(0) if here.answers else last
             if status == 0:
                 self.close_connection = True
                 return

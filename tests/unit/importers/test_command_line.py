@@ -128,6 +128,32 @@ def test_a_pinned_uri_must_go_on_giving_what_it_first_gave(onnx_file: Callable[.
     assert first["sha256"] in line
 
 
+@pytest.mark.parametrize("step", ["fetch", "convert"])
+def test_an_optional_step_that_fails_says_so_and_lets_others_go_on(tmp_path: Path, step: str) -> None:
+    result = tmp_path / "result"
+    source = "file:///no/such/model" if step == "fetch" else "/no/such/model"
+    arguments = [step, source, "--output", tmp_path / "output", "--result", result]
+    refusal(*arguments)
+    assert not result.exists()
+    done = run(*arguments, "--optional")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "/no/such/model" in done.stderr
+    assert json.loads(result.read_text()) == {"error": done.stderr.strip()}
+    assert not (tmp_path / "output").exists()
+
+
+def test_the_longest_error_is_a_result_that_kubernetes_keeps_whole(tmp_path: Path) -> None:
+    result = tmp_path / "result"
+    done = run("fetch", f"file:///{'ü' * 5000}", "--output", tmp_path, "--result", result, "--optional")
+    assert done.returncode == 0
+    assert len(result.read_bytes()) <= 4096
+    assert "error" in json.loads(result.read_text())
+
+
+def test_a_wrong_argument_is_an_error_of_optional_steps_too(tmp_path: Path) -> None:
+    assert "--timeout" in refusal("fetch", "data:,a", "--output", tmp_path, "--optional", "--timeout", "-1")
+
+
 def test_what_would_run_code_is_refused_with_the_remedy_in_one_line(
     tmp_path: Path, schema_file: Callable[..., Path], zip_of: Callable[..., bytes]
 ) -> None:
