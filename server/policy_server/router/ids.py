@@ -17,6 +17,11 @@ NOBODY = 0
 NONCE_BYTES = 8
 _TAG_BYTES = 16
 _HEAD = Struct(">BIIQf")
+_GROUP = 3
+"""The bits of a nonce's last byte that tell the ids that share a hash."""
+_TAGS = Struct("16s16s16s16s")
+_FOUR = Struct("7sB16s" * 4)
+_BYTES = [bytes([byte]) for byte in range(256)]
 _BODY = Struct(">BIIQf8s")
 _FIRST_LENGTH = _BODY.size + _TAG_BYTES
 _STEP_LENGTH = _FIRST_LENGTH + NONCE_BYTES + 1
@@ -75,25 +80,31 @@ class Sealer:
 
     def first(self, arm: int, time: int, propensity: float | None) -> str:
         """Returns the id of a decision that belongs to no episode yet."""
-        return self.series(arm, time, propensity)()
+        return self.series(arm, time, propensity)()[0]
 
-    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[], str]:
-        """Returns what makes ids of decisions with all of this in common, 1.3 µs each: all but the nonce is done."""
+    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[], list[str]]:
+        """Returns what makes ids of decisions with all of this in common, four at a time, 0.4 µs each."""
         sealed = _NO_PROPENSITY if propensity is None else propensity
         head = _HEAD.pack(Kind.FIRST, self.epoch, arm, time, sealed)
-        text, code = _text(head), self._code_of(head)  # 21 bytes are 28 characters, without any of the next byte
+        text, codes = _text(head), self._codes(head)  # 21 bytes are 28 characters, without any of the next byte
 
-        def seal() -> str:
+        def seal() -> list[str]:
             nonce = _nonce()
-            one = code.copy()
-            one.update(nonce)
-            return text + _text(nonce + one.digest())
+            base, last = nonce[:7], nonce[7] & ~_GROUP
+            four = codes.copy()
+            four.update(nonce[:7] + _BYTES[last])
+            one, two, three, other = _TAGS.unpack(four.digest())
+            tails = _text(
+                _FOUR.pack(base, last, one, base, last + 1, two, base, last + 2, three, base, last + 3, other)
+            )
+            return [text + tails[:32], text + tails[32:64], text + tails[64:96], text + tails[96:]]
 
         return seal
 
     def named(self, arm: int, time: int, propensity: float | None, episode: str) -> Issued:
         """Returns what the id of an episode that was named elsewhere would say: the same nonce on all replicas."""
-        return Issued(Kind.FIRST, self.epoch, arm, time, propensity, self._code(b"episode " + episode.encode())[:8])
+        nonce = blake2b(episode.encode(), digest_size=NONCE_BYTES, key=self.key, person=b"episode").digest()
+        return Issued(Kind.FIRST, self.epoch, arm, time, propensity, nonce)
 
     def episode(self, episode: Issued) -> str:
         """Returns the id of an episode."""
@@ -146,11 +157,17 @@ class Sealer:
         return issued
 
     def _code(self, body: bytes) -> bytes:
-        return bytes(self._code_of(body).digest())
+        """Returns the code of an id: one of four, which ids whose nonces differ in two bits only share a hash for.
 
-    def _code_of(self, body: bytes) -> Any:
-        """Returns BLAKE2b with a key (RFC 7693): a code of one pass, where HMAC takes two."""
-        return blake2b(body, digest_size=_TAG_BYTES, key=self.key)
+        Each is 16 bytes of a pseudorandom function's 64, so that one says nothing of the others.
+        """
+        last = body[_BODY.size - 1]
+        codes = self._codes(body[: _BODY.size - 1] + _BYTES[last & ~_GROUP] + body[_BODY.size :]).digest()
+        return bytes(codes[_TAG_BYTES * (last & _GROUP) :][:_TAG_BYTES])
+
+    def _codes(self, body: bytes) -> Any:
+        """Returns BLAKE2b with a key (RFC 7693): a code in one pass, where HMAC takes two."""
+        return blake2b(body, key=self.key)
 
 
 def _text(sealed: bytes) -> str:

@@ -15,8 +15,10 @@ from policy_server.router.settings import RouterSettings
 from policy_server.router.sticky import rendezvous
 from policy_server.router.store import State
 
-_SERIES_SECONDS = 0.05
+_SERIES_SECONDS = 0.1
 """For how long ids say the same time, and what they have in common is sealed once."""
+_MOST_AHEAD = 64
+"""How many decisions are drawn at a time."""
 
 
 class Routed(NamedTuple):
@@ -72,8 +74,10 @@ class Router:
         self._uncounted: dict[tuple[int, int], int] = {}
         self._bucket = 0
         self._turn = -inf
-        self._series: dict[int, Callable[[], str]] = {}
-        self._series_end = -inf
+        self._ahead: list[Routed] = []
+        self._ahead_until = -inf
+        self._series: dict[int, Callable[[], list[str]]] = {}
+        self._batch = 1
         self._reason = ""
         self.refresh(state, now)
 
@@ -117,15 +121,36 @@ class Router:
         Raises:
             NoArmLeft: none works.
         """
-        arm, propensity = self._working(now).draw(self._random)
-        self._decided[arm] += 1
-        if now >= self._series_end:
-            self._series, self._series_end = {}, min(self._turn, now + _SERIES_SECONDS)
-        seal = self._series.get(arm)
-        if seal is None:
-            seal = self._series[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
-        sealed = seal()
-        return Routed(arm, propensity, sealed, sealed, self._names[arm])
+        if now >= self._ahead_until or not self._ahead:
+            self._draw_ahead(now)
+        routed = self._ahead.pop()
+        self._decided[routed.arm] += 1
+        return routed
+
+    def _draw_ahead(self, now: float) -> None:
+        """Draws what the next decisions get: many in a row take a third of the time that they take between requests.
+
+        Draws from one snapshot don't depend on each other, so it is the same to draw them now or then; but for modes
+        that don't draw. Twice as many each time, so that few are in vain where few are asked for.
+        """
+        choices = self._working(now)
+        if now >= self._ahead_until:
+            self._series, self._batch = {}, 1
+            self._ids: list[list[str]] = [[] for _ in self._tags]
+            self._ahead_until = min(self._turn, now + _SERIES_SECONDS)
+        ahead = []
+        for _ in range(self._batch):
+            arm, propensity = choices.draw(self._random)
+            ids = self._ids[arm]
+            if not ids:
+                seal = self._series.get(arm)
+                if seal is None:
+                    seal = self._series[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
+                ids.extend(seal())
+            sealed = ids.pop()
+            ahead.append(Routed(arm, propensity, sealed, sealed, self._names[arm]))
+        self._ahead = ahead
+        self._batch = 1 if choices.propensities is None else min(_MOST_AHEAD, 2 * self._batch)
 
     def resume(self, episode: str, now: float) -> Routed:
         """Keeps an episode on its arm, by the id of any of its decisions, or moves it where that arm is gone.
@@ -219,7 +244,7 @@ class Router:
     def _turned(self, now: float) -> None:
         """Does what must be done when the snapshot, the bucket or what works has changed, but not for each decision."""
         self._flush()
-        self._series_end = -inf
+        self._ahead_until = -inf
         self._bucket = self.settings.horizon.bucket(int(1000 * now))
         self.availability.update(now)
         self._turn = min((self._bucket + self.settings.horizon.fine) / 1000, self.availability.next_change)

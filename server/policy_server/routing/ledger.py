@@ -38,16 +38,22 @@ class Ledger:
         self._tallies = tallies
         self._policies = [tallies.policy(self._name, engine.name) for engine in engines]
 
-    def answered(self, routed: Routed, vector: Vectors, decision: Decision, now: float) -> None:
-        """Notes the answer to one observation."""
-        tally = self._policies[routed.arm]
+    def answered(
+        self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float | None = None
+    ) -> None:
+        """Notes the answer to one observation, by an inference of so many seconds if it had one of its own."""
+        arm = routed.arm
+        tally = self._policies[arm]
+        if seconds is not None:
+            tally.inferences.count(seconds)
         if routed.fallback:
             tally.fallbacks += 1
         else:
             tally.decisions += 1
-            self._router.availability.answered(routed.arm)
+            if self._router.availability.troubled:
+                self._router.availability.answered(arm)
             if self._shadows is not None:
-                self._shadows.take(self._engines[routed.arm], vector)
+                self._shadows.take(self._engines[arm], vector)
         tally.chose(decision.actions)
         if self.logs:
             shares = self._router.propensities

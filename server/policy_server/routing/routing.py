@@ -125,10 +125,14 @@ class Routing:
         """See `Decider`."""
         now = self.clock()
         try:
-            routed = self._known(state is not None, episode, now)
+            if episode is None and state is None:
+                routed = self.router.decide(now)
+            else:
+                routed = self._known(state is not None, episode, now)
             start = perf_counter()
             try:
-                decision = self._engines[routed.arm].predict(vector, _kept(state, routed), deterministic=deterministic)
+                kept = None if routed.moved else state
+                decision = self._engines[routed.arm].predict(vector, kept, deterministic=deterministic)
             except InferenceFailed as error:
                 raise self._failure(routed, error, now) from None
             except ObservationError:
@@ -136,8 +140,7 @@ class Routing:
                 raise
         except (NoArmLeft, _Failed) as failure:
             return self._fall_back(failure, vector, state, now, deterministic=deterministic)
-        self.ledger.inferred(routed.arm, perf_counter() - start)
-        self.ledger.answered(routed, vector, decision, now)
+        self.ledger.answered(routed, vector, decision, now, perf_counter() - start)
         return decision, routed
 
     async def decided(
