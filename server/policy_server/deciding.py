@@ -4,24 +4,19 @@ Whoever answers requests asks a `Decider` and needn't know which it is. Nothing 
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import to_json
 
 from policy_server.engine import Decision, Engine
-from policy_server.router.router import Routed
+from policy_server.router.routed import Routed
 from policy_server.tallies import Tallies
 from policy_server.threads import in_thread_if
 
 FEW_ROWS = 8
 """Up to here sampling takes less time than handing over to a thread."""
-
-EPISODE = "episode_id"
-"""The key under which requests and answers of routed servers hold an episode's id."""
 
 Vectors = NDArray[np.float32]
 """The model's inputs, `(n, size)`."""
@@ -143,33 +138,3 @@ async def inferred(
 
     long = len(vectors) > FEW_ROWS or engine.slow_for(len(vectors))
     return await in_thread_if(long, answer)
-
-
-def routed_content(routed: Routed) -> dict[str, Any]:
-    """Returns what answers tell of how a router came to them."""
-    content: dict[str, Any] = {
-        "policy": routed.policy,
-        "decision_id": routed.id,
-        EPISODE: routed.episode,
-        "propensity": routed.propensity,
-    }
-    if routed.moved:
-        content["moved"] = True
-    if routed.fallback:
-        content["fallback"] = True
-    return content
-
-
-def routed_json(routed: Routed) -> bytes:
-    """Returns `routed_content` as JSON, for one that begins an episode, in a third of the time."""
-    if routed.moved or routed.fallback:
-        return to_json(routed_content(routed))
-    head, end = _around_ids(routed.policy, routed.propensity)
-    return f'{head}{routed.id}","{EPISODE}":"{routed.id}{end}'.encode()  # sealed ids need no escapes
-
-
-@lru_cache(256)
-def _around_ids(policy: str, propensity: float | None) -> tuple[str, str]:
-    told = to_json({"policy": policy, "propensity": propensity}).decode()
-    head, _, end = told.partition(',"propensity"')
-    return f'{head},"decision_id":"', f'","propensity"{end}'

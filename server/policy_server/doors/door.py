@@ -7,11 +7,12 @@ from fastapi import Depends, FastAPI, Header
 from pydantic import BaseModel, Field, create_model
 
 from policy_server.auth import ApiKeys
-from policy_server.deciding import EPISODE, Decided, Decider, routed_content
+from policy_server.deciding import Decided, Decider
 from policy_server.engine import Engine
 from policy_server.fast_path import Answer, FastPath
 from policy_server.recurrence import STATE
 from policy_server.request_head import EPISODE_HEADER, LONGEST_EPISODE_ID
+from policy_server.router.routed import EPISODE
 from policy_server.routing.routing import Routing
 from policy_server.tallies import Tallies
 
@@ -142,7 +143,7 @@ class Door:
     def context(self, decided: Decided) -> dict[str, Any]:
         """Returns what the fields of `context_fields` are."""
         decision, routed = decided
-        content = {} if routed is None else routed_content(routed)
+        content = {} if routed is None else routed.content()
         if decision.state is not None:
             content[STATE] = decision.state
         return content

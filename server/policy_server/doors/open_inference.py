@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from policy_server.deciding import routed_content
 from policy_server.doors.door import Door
 from policy_server.doors.inference_inputs import INPUT, state_error, state_tensor, vectors_and_states
 from policy_server.doors.inference_messages import (
@@ -234,7 +233,7 @@ async def _inferred(
         model_name=door.engine.config.name, model_version=_model_version(door), id=asked.id, outputs=outputs
     )
     if routed is not None:
-        answer.parameters = {name: told for name, told in routed_content(routed).items() if told is not None}
+        answer.parameters = {name: told for name, told in routed.content().items() if told is not None}
     if not pieces:
         return answer
     text = answer.model_dump_json(exclude_none=True).encode()

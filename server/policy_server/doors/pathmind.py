@@ -6,7 +6,7 @@ from fastapi import Body
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from policy_server.deciding import Decided, routed_json
+from policy_server.deciding import Decided
 from policy_server.doors.door import Door
 from policy_server.errors import ObservationError
 from policy_server.observations import observation_type, raw_observation_type
@@ -50,9 +50,9 @@ class _Answers:
     def json(self, decided: Decided) -> bytes:
         """Returns the same as JSON."""
         (actions, probability, state), routed = decided
-        if routed is None or routed.episode is not routed.id or self._names is not None or state is not None:
+        if routed is None or not routed.told or self._names is not None or state is not None:
             return to_json(self._content(decided))
-        return to_json({"actions": actions, "probability": probability})[:-1] + b"," + routed_json(routed)[1:]
+        return to_json({"actions": actions, "probability": probability})[:-1] + routed.told
 
     def _content(self, decided: Decided) -> dict[str, Any]:
         actions, probability, _ = decided[0]

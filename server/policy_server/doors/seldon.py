@@ -12,7 +12,6 @@ import numpy as np
 from fastapi import Body, HTTPException
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
-from policy_server.deciding import EPISODE, routed_content
 from policy_server.doors.door import MOST_ROWS, Door
 from policy_server.doors.feedback import DECISION, take_reward, take_reward_for_policy
 from policy_server.engine import Decision
@@ -20,7 +19,7 @@ from policy_server.errors import ObservationError
 from policy_server.recurrence import STATE
 from policy_server.request_head import LONGEST_EPISODE_ID
 from policy_server.router.errors import IdRefused
-from policy_server.router.router import Routed
+from policy_server.router.routed import EPISODE, Routed
 from policy_server.routing.routing import Routing
 
 TAG = "Seldon"
@@ -265,7 +264,7 @@ def _answer(
         tags[STATE] = [decision.state for decision in decisions]
     routing = {}
     if routed is not None:
-        tags |= routed_content(routed)
+        tags |= routed.content()
         names = [policy.name for policy in door.engine.config.policies]
         routing = {door.engine.config.name: names.index(routed.policy)}
         puid = puid or routed.id

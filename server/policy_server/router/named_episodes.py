@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 
-from policy_server.router.router import Routed, Router
+from policy_server.router.routed import Routed
+from policy_server.router.router import Router
 from policy_server.router.store import Pin, Store
 
 REMEMBERED = 10_000

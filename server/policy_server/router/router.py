@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
-from typing import NamedTuple
 
 from policy_server.router.arms import Arm
 from policy_server.router.availability import Availability
@@ -11,6 +10,7 @@ from policy_server.router.choices import Choices, Uniform
 from policy_server.router.errors import Expired, NoArmLeft, OtherEpoch
 from policy_server.router.ids import NOBODY, Sealer
 from policy_server.router.rewards import Statistics, statistics
+from policy_server.router.routed import Routed, around_ids
 from policy_server.router.settings import RouterSettings
 from policy_server.router.sticky import rendezvous
 from policy_server.router.store import State
@@ -19,29 +19,6 @@ _SERIES_SECONDS = 0.1
 """For how long ids say the same time, and what they have in common is sealed once."""
 _MOST_AHEAD = 64
 """How many decisions are drawn at a time."""
-
-
-class Routed(NamedTuple):
-    """Which arm answers, and as what.
-
-    Attributes:
-        arm: its index.
-        propensity: the probability that it had of being drawn: for this decision, or for its whole episode where it is
-            part of one; None: it wasn't drawn.
-        id: the decision's.
-        episode: the id that keeps an episode on this arm; that of its first decision is the decision's.
-        policy: the arm's name.
-        moved: whether the episode had to leave its arm, which is gone; `episode` is another one then.
-        fallback: whether this arm answered because the one that was chosen couldn't; nobody learns from that.
-    """
-
-    arm: int
-    propensity: float | None
-    id: str
-    episode: str
-    policy: str
-    moved: bool = False
-    fallback: bool = False
 
 
 class Router:
@@ -77,6 +54,8 @@ class Router:
         self._ahead: list[Routed] = []
         self._ahead_until = -inf
         self._series: dict[int, Callable[[], list[str]]] = {}
+        self._ids: list[list[str]] = []
+        self._around = [("", "", "")] * len(arms)
         self._batch = 1
         self._reason = ""
         self.refresh(state, now)
@@ -135,22 +114,32 @@ class Router:
         """
         choices = self._working(now)
         if now >= self._ahead_until:
-            self._series, self._batch = {}, 1
-            self._ids: list[list[str]] = [[] for _ in self._tags]
+            self._series.clear()
+            self._ids = [[] for _ in self._tags]
+            self._batch = 1
             self._ahead_until = min(self._turn, now + _SERIES_SECONDS)
+        draw, ids, make = choices.draw, self._ids, tuple.__new__
         ahead = []
         for _ in range(self._batch):
-            arm, propensity = choices.draw(self._random)
-            ids = self._ids[arm]
-            if not ids:
-                seal = self._series.get(arm)
-                if seal is None:
-                    seal = self._series[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
-                ids.extend(seal())
-            sealed = ids.pop()
-            ahead.append(Routed(arm, propensity, sealed, sealed, self._names[arm]))
+            arm, propensity = draw(self._random)
+            if not ids[arm]:
+                ids[arm] = self._sealed(arm, propensity, now)
+            sealed = ids[arm].pop()
+            before, between, after = self._around[arm]
+            told = f"{before}{sealed}{between}{sealed}{after}".encode()
+            # As the class does it, but for its Python.
+            routed = make(Routed, (arm, propensity, sealed, sealed, self._names[arm], False, False, told))
+            ahead.append(routed)
         self._ahead = ahead
         self._batch = 1 if choices.propensities is None else min(_MOST_AHEAD, 2 * self._batch)
+
+    def _sealed(self, arm: int, propensity: float | None, now: float) -> list[str]:
+        """Returns some ids of decisions with this arm."""
+        seal = self._series.get(arm)
+        if seal is None:
+            seal = self._series[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
+            self._around[arm] = around_ids(self._names[arm], propensity)
+        return seal()
 
     def resume(self, episode: str, now: float) -> Routed:
         """Keeps an episode on its arm, by the id of any of its decisions, or moves it where that arm is gone.

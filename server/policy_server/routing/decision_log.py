@@ -9,11 +9,10 @@ from zlib import crc32
 
 from pydantic_core import to_json
 
-from policy_server.deciding import routed_content
 from policy_server.engine import Decision
 from policy_server.router.errors import IdRefused
 from policy_server.router.ids import Sealer
-from policy_server.router.router import Routed
+from policy_server.router.routed import Routed
 
 _MOST_WAITING = 65_536
 """Lines that wait to be written; what comes on top is lost, and said."""
@@ -82,7 +81,7 @@ class DecisionLog:
             "time": round(time, 6),
             "policyserver": self._policyserver,
             "mode": mode,
-            **routed_content(routed),
+            **routed.content(),
             "propensities": propensities,
             "observation": observation.ravel().tolist(),
             "actions": decision.actions,

@@ -7,7 +7,8 @@ from math import inf
 from policy_server.deciding import Vectors
 from policy_server.engine import Decision, Engine
 from policy_server.router.errors import IdRefused
-from policy_server.router.router import Routed, Router
+from policy_server.router.routed import Routed
+from policy_server.router.router import Router
 from policy_server.router.store import Outcome
 from policy_server.routing.decision_log import DecisionLog
 from policy_server.routing.shadows import Shadows

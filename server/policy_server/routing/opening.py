@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 from policy_server.config import ServerConfig, StoreConfig
-from policy_server.deciding import EPISODE
 from policy_server.errors import ConfigError
 from policy_server.router.arms import Arm
 from policy_server.router.errors import StoreAway
 from policy_server.router.redis_store import RedisStore
+from policy_server.router.routed import EPISODE
 from policy_server.router.sqlite_store import SqliteStore
 from policy_server.router.store import State, Store
 from policy_server.routing.decision_log import DecisionLog

@@ -17,7 +17,8 @@ from policy_server.router.errors import NoArmLeft, NotIssued
 from policy_server.router.exchange import Exchange
 from policy_server.router.feedback import Feedback
 from policy_server.router.named_episodes import NamedEpisodes
-from policy_server.router.router import Routed, Router
+from policy_server.router.routed import Routed
+from policy_server.router.router import Router
 from policy_server.router.store import State, Store
 from policy_server.routing.decision_log import DecisionLog
 from policy_server.routing.ledger import Ledger

@@ -11,7 +11,8 @@ from policy_server.router.errors import NotIssued
 from policy_server.router.ids import NOBODY
 from policy_server.router.modes import ABTest, EpsilonGreedy
 from policy_server.router.named_episodes import REMEMBERED, NamedEpisodes
-from policy_server.router.router import Routed, Router
+from policy_server.router.routed import Routed
+from policy_server.router.router import Router
 from policy_server.router.settings import RouterSettings
 from policy_server.router.sqlite_store import SqliteStore
 from policy_server.router.store import State

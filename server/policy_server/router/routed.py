@@ -1,0 +1,56 @@
+"""What a router says of a decision."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+EPISODE = "episode_id"
+"""The key under which requests and answers hold an episode's id."""
+
+
+class Routed(NamedTuple):
+    """Which arm answers, and as what.
+
+    Attributes:
+        arm: its index.
+        propensity: the probability that it had of being drawn: for this decision, or for its whole episode where it is
+            part of one; None: it wasn't drawn.
+        id: the decision's.
+        episode: the id that keeps an episode on this arm; that of its first decision is the decision's.
+        policy: the arm's name.
+        moved: whether the episode had to leave its arm, which is gone; `episode` is another one then.
+        fallback: whether this arm answered because the one that was chosen couldn't; nobody learns from that.
+        told: the end of an answer's JSON, from the comma before its first key on, where it was made beforehand.
+    """
+
+    arm: int
+    propensity: float | None
+    id: str
+    episode: str
+    policy: str
+    moved: bool = False
+    fallback: bool = False
+    told: bytes = b""
+
+    def content(self) -> dict[str, Any]:
+        """Returns what answers tell of it."""
+        content: dict[str, Any] = {
+            "policy": self.policy,
+            "decision_id": self.id,
+            EPISODE: self.episode,
+            "propensity": self.propensity,
+        }
+        if self.moved:
+            content["moved"] = True
+        if self.fallback:
+            content["fallback"] = True
+        return content
+
+
+@lru_cache(256)
+def around_ids(policy: str, propensity: float | None) -> tuple[str, str, str]:
+    """Returns what stands in `told` before, between and after the ids; sealed ids need no escapes."""
+    told = Routed(0, propensity, "|", "|", policy).content()
+    before, between, after = to_json(told).decode().split("|")
+    return f",{before[1:]}", between, after
