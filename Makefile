@@ -42,13 +42,14 @@ demo: $(VENV)/.local ## Serve the sample policy on this machine and send it a fi
 cartpole: $(VENV)/.dev ## Train CartPole once, serve three policies, and play until the router has found the good one.
 	@$(BIN)/python -m examples.cartpole.story $(CARTPOLE_OPTIONS)
 
-# All but Redis is kept in the user's cache; what can't be had here, tests are skipped for, and say so.
-test: $(VENV)/.dev ## Run all tests; first gets PyTorch (3 GB) and Redis for them, and builds an API server where there is Go.
+# All but Redis and Chromium is kept in the user's cache; what can't be had here, tests are skipped for, and say so.
+test: $(VENV)/.dev ## Run all tests; first gets PyTorch (3 GB), Redis and Chromium for them, and builds an API server where there is Go.
 	@if [ -n "$$KUBECONFIG$$KUBEBUILDER_ASSETS" ] || ! command -v go > /dev/null; then :; \
 	else echo "Building an API server, object stores, Helm and Prometheus (a quarter of an hour the first time) ..." \
 	  && $(BIN)/python -m tests.cluster build $(API_SERVER) $(OBJECT_STORES) $(HELM) $(MONITORING); fi
 	-@$(BIN)/python -m tests.frameworks
 	-@$(BIN)/python -m tests.integration.router.redis_server
+	-@$(BIN)/python -m tests.integration.page.chromium
 	$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
 unit: $(VENV)/.dev ## Run the tests that take seconds.

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from policy_operator import metrics
 from policy_operator.cluster_errors import ClusterError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Key] = asyncio.Queue()
-        self._waiting: set[Key] = set()
+        self._waiting: dict[Key, float] = {}
         self._active: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
@@ -38,7 +39,7 @@ class WorkQueue:
         if key in self._active:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = time.monotonic()
             self._queue.put_nowait(key)
 
     def add_later(self, key: Key, seconds: float) -> None:
@@ -54,7 +55,7 @@ class WorkQueue:
         """
         while True:
             key = await self._queue.get()
-            self._waiting.discard(key)
+            del self._waiting[key]
             if self._closed:
                 return
             await self._work_on(key, reconcile)
@@ -72,19 +73,30 @@ class WorkQueue:
         """Whether one key takes so long that this can't be right any more."""
         return any(time.monotonic() - began > _LONGEST_WORK for began in self._active.values())
 
+    def depth(self) -> int:
+        """How many keys wait."""
+        return len(self._waiting)
+
+    def oldest_seconds(self) -> float:
+        """How long the oldest of the keys that wait has waited; may be asked from another thread."""
+        return max((time.monotonic() - since for since in self._waiting.copy().values()), default=0.0)
+
     async def _work_on(self, key: Key, reconcile: Callable[[Key], Awaitable[float | None]]) -> None:
         self._active[key] = time.monotonic()
         self._idle.clear()
         try:
             later = await reconcile(key)
             self._failures.pop(key, None)
+            metrics.RECONCILES.labels("success").inc()
         except Exception as error:  # one PolicyServer must not stop the others, whatever is wrong with it
             later = self._pause(key, _LONGEST_PAUSE_AWAY if isinstance(error, Unavailable) else _LONGEST_PAUSE)
+            metrics.RECONCILES.labels("error").inc()
+            metrics.ERRORS.labels(metrics.reason_of(error)).inc()
             # Only what nobody has thought of needs a traceback.
             unforeseen = None if isinstance(error, ClusterError) else error
             log.warning("PolicyServer %s/%s: %s; again in %.1f s", *key, error, later, exc_info=unforeseen)
         finally:
-            del self._active[key]
+            metrics.RECONCILE_SECONDS.observe(time.monotonic() - self._active.pop(key))
             if not self._active:
                 self._idle.set()
             if key in self._again:

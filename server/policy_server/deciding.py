@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from policy_server.drift import Drift
 from policy_server.engine import Decision, Engine
 from policy_server.router.routed import Routed
 from policy_server.tallies import Tallies
@@ -79,6 +80,7 @@ class Alone:
         self.slow = engine.slow_for(1)
         self._tally = tallies.policy(engine.config.name, engine.name)
         self._tally.loaded(engine.policy.manifest.model_sha256)
+        self._watch = self._tally.watch = Drift(engine.schema, engine.policy.manifest.observation_size)
 
     def decide(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
@@ -86,7 +88,7 @@ class Alone:
         """See `Decider`."""
         del episode  # whichever it is, it has this policy
         start = perf_counter()
-        return self._counted(start, self.engine.predict(vector, state, deterministic=deterministic)), None
+        return self._counted(start, vector, self.engine.predict(vector, state, deterministic=deterministic)), None
 
     async def decided(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
@@ -97,7 +99,7 @@ class Alone:
         decision = await in_thread_if(
             self.slow, lambda: self.engine.predict(vector, state, deterministic=deterministic)
         )
-        return self._counted(start, decision), None
+        return self._counted(start, vector, decision), None
 
     async def rows(
         self, vectors: Vectors, states: Sequence[Any] | None, episode: str | None, *, deterministic: bool = False
@@ -107,8 +109,9 @@ class Alone:
         start = perf_counter()
         decisions, parameters = await inferred(self.engine, vectors, states, deterministic=deterministic)
         self._tally.inferred(perf_counter() - start)
-        for decision in decisions:
+        for row, decision in enumerate(decisions):
             self._tally.chose(decision.actions)
+            self._watch.observe(vectors[row : row + 1])
         return decisions, parameters, None
 
     async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
@@ -122,8 +125,9 @@ class Alone:
         del episode
         return await in_thread_if(self.slow, lambda: self.engine.distribution(vector, state))
 
-    def _counted(self, start: float, decision: Decision) -> Decision:
+    def _counted(self, start: float, vector: Vectors, decision: Decision) -> Decision:
         self._tally.inferred(perf_counter() - start)
+        self._watch.observe(vector)
         self._tally.chose(decision.actions)
         return decision
 

@@ -13,6 +13,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from policy_server import drift
 from policy_server.tallies import MOST_ACTIONS, Durations, PolicyTally, Tallies
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a time stamp for each series, which no dashboard reads
@@ -39,6 +40,7 @@ def families(tallies: Tallies) -> Iterable[Metric]:
     yield from _rewards(tallies)
     yield from _routers(tallies)
     yield from _shadows(tallies)
+    yield from drift.families({labels: tally.drift for labels, tally in tallies.policies.items() if tally.drift})
 
 
 def _requests(tallies: Tallies) -> Iterable[Metric]:

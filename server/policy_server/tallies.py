@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from policy_server.drift import Drift, DriftTally
 from policy_server.router.report import RouterReport
 from policy_server.sampling import Actions
 
@@ -137,6 +138,8 @@ class PolicyTally:
         fallbacks: those in which it answered for a policy that couldn't.
         rewards: those that clients sent, as they came.
         shadow: what it did as a shadow, if it is one.
+        watch: looks at what it observes, in the process that serves.
+        drift: what was seen of that.
     """
 
     digest: str | None = None
@@ -147,6 +150,8 @@ class PolicyTally:
     fallbacks: int = 0
     rewards: Sums = field(default_factory=Sums)
     shadow: ShadowTally | None = None
+    watch: Drift | None = None
+    drift: DriftTally | None = None
 
     def loaded(self, digest: str | None) -> None:
         """Notes which model it has now."""
@@ -173,6 +178,10 @@ class PolicyTally:
         self.decisions += other.decisions
         self.fallbacks += other.fallbacks
         self.rewards.add(other.rewards)
+        seen = other.watch.tally() if other.watch else other.drift
+        if seen:
+            self.drift = self.drift or DriftTally()
+            self.drift.add(seen)
         if other.shadow:
             self.shadow = self.shadow or ShadowTally()
             self.shadow.add(other.shadow)

@@ -38,6 +38,8 @@ DEBIAN_PACKAGES = FOR_CERTIFICATES | FOR_C | FOR_IMAGES | FOR_NETWORK
 # Not of the cluster: the Redis of the routers' tests. This is the server, which goes by the name it
 # is called by; the package redis-server only adds a link, and a service that would run from now on.
 FOR_STORE = {"redis-tools": "/usr/bin/redis-check-rdb"}
+# Nor these: the browser of the page's tests, and what Selenium drives it with.
+FOR_PAGE = {"chromium": "/usr/bin/chromium", "chromium-driver": "/usr/bin/chromedriver"}
 
 
 @dataclass(frozen=True)

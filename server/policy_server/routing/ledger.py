@@ -5,6 +5,7 @@ from contextlib import suppress
 from math import inf
 
 from policy_server.deciding import Vectors
+from policy_server.drift import Drift
 from policy_server.engine import Decision, Engine
 from policy_server.router.errors import IdRefused
 from policy_server.router.routed import Routed
@@ -38,6 +39,9 @@ class Ledger:
         self._name = engines[0].config.name
         self._tallies = tallies
         self._policies = [tallies.policy(self._name, engine.name) for engine in engines]
+        self._watches = [Drift(engine.schema, engine.policy.manifest.observation_size) for engine in engines]
+        for tally, watch in zip(self._policies, self._watches, strict=True):
+            tally.watch = watch
 
     def answered(
         self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float | None = None
@@ -56,6 +60,7 @@ class Ledger:
             if self._shadows is not None:
                 self._shadows.take(self._engines[arm], vector)
         tally.chose(decision.actions)
+        self._watches[arm].observe(vector)
         if self.logs:
             shares = self._router.propensities
             told = shares and dict(zip((arm.name for arm in self._router.arms), shares, strict=True))

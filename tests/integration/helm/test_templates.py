@@ -58,8 +58,9 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_objects_are_those_of_the_golden_file(helm: Helm, name: str) -> None:
-    """The kind, and what `helm test` runs, have tests of their own."""
-    text = dump(helm.render("--skip-tests", "--set=crds.install=false", **CASES[name]))
+    """The kind, the dashboards, and what `helm test` runs, have tests of their own."""
+    options = ("--skip-tests", "--set=crds.install=false,monitoring.dashboards.enabled=false")
+    text = dump(helm.render(*options, **CASES[name]))
     file = GOLDEN / f"{name}.yaml"
     if os.environ.get("REFRESH_GOLDEN"):
         file.write_text(text)
@@ -90,7 +91,11 @@ def test_what_is_applied_without_helm_is_the_same(helm: Helm, file: str, values:
     text = (REPOSITORY / "manifests" / "install" / file).read_text()
     by_hand = [each for each in yaml.safe_load_all(text) if each["kind"] != "Namespace"]
     chart = helm.render("--skip-tests", "--set=crds.install=false,image.tag=latest", **values)
-    assert _named(chart).keys() - _named(by_hand).keys() == {("PodDisruptionBudget", SYSTEM_NAMESPACE, OPERATOR)}
+    assert _named(chart).keys() - _named(by_hand).keys() == {
+        ("PodDisruptionBudget", SYSTEM_NAMESPACE, OPERATOR),
+        ("Service", SYSTEM_NAMESPACE, OPERATOR),
+        ("ConfigMap", SYSTEM_NAMESPACE, "policyserver-dashboards"),
+    }
     for key, wanted in _named(by_hand).items():
         assert _named(chart)[key] == wanted, key
 
@@ -128,14 +133,19 @@ def test_one_value_moves_every_image_to_another_registry(helm: Helm) -> None:
     ] * 2
     assert variables["POLICYSERVER_SERVER_IMAGE"] == "registry.example/policyserver/server:1"
     assert variables["POLICYSERVER_IMPORTER_IMAGE"] == "registry.example/policyserver/importer-{framework}:1"
+    assert variables["POLICYSERVER_STORE_IMAGE"] == "registry.example/valkey/valkey:8"
 
 
 def test_what_exists_already_is_used_and_not_made(helm: Helm) -> None:
     none = {"create": False}
     documents = helm.render(
-        "--skip-tests", rbac=none, serviceAccount={**none, "name": "mine"}, podDisruptionBudget={"enabled": False}
+        "--skip-tests",
+        rbac=none,
+        serviceAccount={**none, "name": "mine"},
+        podDisruptionBudget={"enabled": False},
+        monitoring={"dashboards": {"enabled": False}},
     )
-    assert [each["kind"] for each in documents] == ["CustomResourceDefinition", "Deployment"]
+    assert [each["kind"] for each in documents] == ["CustomResourceDefinition", "Service", "Deployment"]
     assert one(documents, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "mine"
 
 

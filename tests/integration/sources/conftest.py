@@ -91,14 +91,14 @@ def program(name: str) -> Path:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
-    """Runs a server that listens on a port of this machine, from when it does until the block ends."""
+def running(command: Sequence[str], port: int, log: Path, address: str = "127.0.0.1") -> Iterator[None]:
+    """Runs a server that listens on a port of an address of this machine, from when it does until the block ends."""
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
 
         def listens() -> bool:
             assert process.poll() is None, log.read_text()
             with socket.socket() as client:
-                return client.connect_ex(("127.0.0.1", port)) == 0
+                return client.connect_ex((address, port)) == 0
 
         try:
             wait_for(listens, f"port {port}")

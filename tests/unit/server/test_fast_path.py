@@ -236,6 +236,7 @@ def test_both_ways_count_the_same(both: Both) -> None:
             for family in registry.collect()
             for sample in family.samples
             if sample.name.endswith("_total") or sample.name.endswith("_count")
+            if not sample.name.startswith("policyserver_observation_")  # a few a second are looked at, by the clock
         }
         for registry in both.registries
     )

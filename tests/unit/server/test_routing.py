@@ -356,3 +356,10 @@ async def test_metrics_tell_the_shares_and_the_store(tmp_path: Path) -> None:
         told = generate_latest(routed.registry).decode()
     assert 'policyserver_router_propensity{policy="one",policyserver="test"} 0.333' in told
     assert 'policyserver_router_store_up{policyserver="test"} 1.0' in told
+
+
+async def test_what_a_policy_observes_is_looked_at(tmp_path: Path) -> None:
+    async with served(RoutedConfig(tmp_path, UNIFORM, weights={"zero": 1})) as routed:
+        await routed.predict()
+        assert routed.metric("policyserver_observation_samples_total", policy="zero") == 1
+        assert routed.metric("policyserver_observation_out_of_range_total", policy="zero", feature="a") == 0
