@@ -12,7 +12,9 @@ from policy_server.deciding import Alone
 from policy_server.doors.door import Door, Rejection
 from policy_server.doors.feedback import open_feedback
 from policy_server.doors.open_inference import open_inference_protocol
+from policy_server.doors.page import open_page
 from policy_server.doors.pathmind import open_pathmind
+from policy_server.doors.router_status import open_router_status
 from policy_server.doors.seldon import open_seldon
 from policy_server.doors.tutorial import open_tutorial
 from policy_server.fast_path import FastPath
@@ -22,12 +24,14 @@ from policy_server.schema_document import schema_document
 from policy_server.tallies import Tallies
 
 
-def create_app(decider: Alone | Routing, keys: ApiKeys | None, tallies: Tallies) -> tuple[FastAPI, dict[str, FastPath]]:
+def create_app(
+    answering: Alone | Routing, keys: ApiKeys | None, tallies: Tallies
+) -> tuple[FastAPI, dict[str, FastPath]]:
     """Returns the API of one PolicyServer, and the short ways of some of its routes; without keys it serves everyone.
 
     The API alone answers everything, and the same.
     """
-    config = decider.engine.config
+    config = answering.engine.config
     app = FastAPIOffline(
         title=config.name,
         description="Actions for observations, from a trained policy.",
@@ -42,7 +46,7 @@ def create_app(decider: Alone | Routing, keys: ApiKeys | None, tallies: Tallies)
     if keys:
         app.add_middleware(KeyGuard, keys=keys)
         keyed = {"dependencies": SECURITY_SCHEMES, "responses": {401: {"model": Rejection}}}
-    door = Door(app, decider, tallies, decider if isinstance(decider, Routing) else None, keyed, keys)
+    door = Door(app, answering, tallies, keyed, keys)
     open_pathmind(door)  # first, since routes are tried in order
     open_tutorial(door)
     _declare_health(app)
@@ -53,8 +57,10 @@ def create_app(decider: Alone | Routing, keys: ApiKeys | None, tallies: Tallies)
         return schema_document(config.observation_schema)
 
     open_feedback(door)
+    open_router_status(door)
     open_seldon(door)
     open_inference_protocol(door)
+    open_page(app)
     return app, door.short
 
 

@@ -98,9 +98,9 @@ class KeyGuard:
 
     OPEN: ClassVar = {
         *("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"),
-        *("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"),
+        *("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/ui"),
     }
-    OPEN_FOLDER: ClassVar = "/static-offline-docs/"
+    OPEN_FOLDERS: ClassVar = ("/static-offline-docs/", "/ui/")
 
     def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
         self._app = app
@@ -109,7 +109,7 @@ class KeyGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401, or passes the request on."""
         path = scope["path"][len(scope["root_path"]) :]
-        open_to_all = path in self.OPEN or path.startswith(self.OPEN_FOLDER) or (path == "/" and _asks_nothing(scope))
+        open_to_all = path in self.OPEN or path.startswith(self.OPEN_FOLDERS) or (path == "/" and _asks_nothing(scope))
         if open_to_all or self._keys.accept(HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return

@@ -3,9 +3,9 @@
 Whoever answers requests asks a `Decider` and needn't know which it is. Nothing here knows a protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from policy_server.drift import Drift
 from policy_server.engine import Decision, Engine
 from policy_server.router.routed import Routed
 from policy_server.tallies import Tallies
-from policy_server.threads import in_thread_if
 
 FEW_ROWS = 8
 """Up to here sampling takes less time than handing over to a thread."""
 
+Result = TypeVar("Result")
 Vectors = NDArray[np.float32]
 """The model's inputs, `(n, size)`."""
 
@@ -44,8 +44,11 @@ class Decider(Protocol):
         slow: whether a policy is so slow that other requests must not wait for it.
     """
 
-    engine: Engine
-    slow: bool
+    @property
+    def engine(self) -> Engine: ...  # noqa: D102 -- an attribute, which a frozen one can only give as a property
+
+    @property
+    def slow(self) -> bool: ...  # noqa: D102 -- as above
 
     def decide(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
@@ -96,8 +99,8 @@ class Alone:
         """See `Decider`."""
         del episode
         start = perf_counter()
-        decision = await in_thread_if(
-            self.slow, lambda: self.engine.predict(vector, state, deterministic=deterministic)
+        decision = await answered_by(
+            self.engine, 1, lambda: self.engine.predict(vector, state, deterministic=deterministic)
         )
         return self._counted(start, vector, decision), None
 
@@ -107,7 +110,9 @@ class Alone:
         """See `Decider`."""
         del episode
         start = perf_counter()
-        decisions, parameters = await inferred(self.engine, vectors, states, deterministic=deterministic)
+        decisions, parameters = await answered_by(
+            self.engine, len(vectors), lambda: self.engine.decide(vectors, states, deterministic=deterministic)
+        )
         self._tally.inferred(perf_counter() - start)
         for row, decision in enumerate(decisions):
             self._tally.chose(decision.actions)
@@ -123,7 +128,7 @@ class Alone:
     async def distribution(self, vector: Vectors, state: str | None, episode: str | None) -> dict[str, float]:
         """See `Decider`."""
         del episode
-        return await in_thread_if(self.slow, lambda: self.engine.distribution(vector, state))
+        return await answered_by(self.engine, 1, lambda: self.engine.distribution(vector, state))
 
     def _counted(self, start: float, vector: Vectors, decision: Decision) -> Decision:
         self._tally.inferred(perf_counter() - start)
@@ -132,13 +137,11 @@ class Alone:
         return decision
 
 
-async def inferred(
-    engine: Engine, vectors: Vectors, states: Sequence[Any] | None, *, deterministic: bool
-) -> tuple[list[Decision], Vectors]:
-    """Returns what `engine.decide` returns: from a thread, if probes and other requests would wait too long for it."""
+async def answered_by(engine: Engine, rows: int, answer: Callable[[], Result], patience: float | None = None) -> Result:
+    """Returns what `answer` returns, which infers so many rows.
 
-    def answer() -> tuple[list[Decision], Vectors]:
-        return engine.decide(vectors, states, deterministic=deterministic)
-
-    long = len(vectors) > FEW_ROWS or engine.slow_for(len(vectors))
-    return await in_thread_if(long, answer)
+    From a thread, if probes and other requests would wait too long for it; see `Threads.run` for what it raises then.
+    """
+    if rows > FEW_ROWS or engine.slow_for(rows):
+        return await engine.threads.run(answer, patience)
+    return answer()

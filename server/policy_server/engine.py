@@ -14,6 +14,7 @@ from policy_server.observations import Flattening
 from policy_server.policy import SLOW_SECONDS, Policy
 from policy_server.recurrence import STATE
 from policy_server.sampling import Actions
+from policy_server.threads import Threads
 
 Memories = NDArray[np.float32]
 """Of a recurrent policy, `(n, size)`: what it keeps in mind between two steps, see `Recurrence`."""
@@ -44,6 +45,7 @@ class Engine:
         continuous: whether actions are real numbers.
         warnings: where the model overruled the schema.
         slow: whether one inference takes so long that probes and other requests must not wait for it.
+        threads: where it is made then.
     """
 
     def __init__(self, config: ServerConfig, name: str, policy: Policy, random: np.random.Generator) -> None:
@@ -55,6 +57,7 @@ class Engine:
         self.schema: Schema = with_mask_of_size(config.observation_schema, actions)
         self.continuous = policy.manifest.distribution.continuous
         self.slow = self.slow_for(1)
+        self.threads = Threads()
         self._flattening = Flattening(self.schema, policy.manifest.observation_size)
         self._mask = ActionMask.of(self.schema, policy.manifest)
         # Each draw holds the generator's lock, so that threads may share it:

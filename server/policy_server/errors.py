@@ -36,5 +36,9 @@ class NotOffered(PolicyServerError):
     """The policy has no such thing, such as a table of probabilities over real numbers."""
 
 
+class Overloaded(PolicyServerError):
+    """There is more to do than can be done now."""
+
+
 class InferenceFailed(PolicyServerError):
     """The model gave no usable answer to a valid observation."""

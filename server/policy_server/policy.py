@@ -60,19 +60,28 @@ class Policy:
             raise BundleError(f"{bundle}: ONNX Runtime can't load the model: {error}; import it again") from None
         return policy
 
-    def _warm_up(self) -> None:
+    def works(self) -> bool:
+        """Tells whether an observation of zeros is answered, as when the policy was loaded; takes one inference."""
+        try:
+            self._answer_zeros()
+        except InferenceFailed:
+            return False
+        return True
+
+    def _answer_zeros(self) -> None:
         observation = np.zeros((1, self.manifest.observation_size), np.float32)
+        if self.recurrence is None:
+            rows = self.parameter_rows(observation)
+        else:
+            rows, _ = self.step(observation, self.recurrence.opened([None]))
+        self.sampler.most_likely(rows[0])
 
-        def infer() -> NDArray[np.float32]:
-            if self.recurrence is None:
-                return self.parameter_rows(observation)
-            return self.step(observation, self.recurrence.opened([None]))[0]
-
-        self.sampler.most_likely(infer()[0])  # the first is slower than those that follow
+    def _warm_up(self) -> None:
+        self._answer_zeros()  # the first is slower than those that follow
         runs: list[float] = []
         while len(runs) < _WARM_UP_RUNS and sum(runs) < _WARM_UP_SECONDS:
             start = time.perf_counter()
-            infer()
+            self._answer_zeros()
             runs.append(time.perf_counter() - start)
         self.seconds = statistics.median(runs)
         if self.recurrence is None and self.seconds < SLOW_SECONDS:

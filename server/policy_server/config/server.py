@@ -26,7 +26,7 @@ class StoreConfig(ConfigModel):
     path: Path | None = None
     """The SQLite file of all processes of one machine. Exactly one of path and redis."""
     snapshot: Path | None = None
-    """What a file begins with that is still empty, as `/routers` of the metrics' port tells it; it need not exist."""
+    """What a store begins with that is still empty, as `/routers` of the metrics' port tells it; it need not exist."""
     redis: str | None = None
     """The URL of a Redis or Valkey that all replicas share: `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS."""
     password_file: Path | None = None

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI, Header
 from pydantic import BaseModel, Field, create_model
 
 from policy_server.auth import ApiKeys
-from policy_server.deciding import Decided, Decider
+from policy_server.deciding import Alone, Decided, Decider
 from policy_server.engine import Engine
 from policy_server.fast_path import Answer, FastPath
 from policy_server.recurrence import STATE
@@ -63,18 +63,16 @@ class Door:
 
     Attributes:
         app: takes the routes.
-        decider: answers.
+        answering: what answers, or holds what does at the moment.
         tallies: count what happened.
-        routing: the decider, where it is a router.
         keyed: what every route that needs a key says of it to OpenAPI.
         keys: the accepted keys; None serves everyone.
         short: the routes that have a short way, by their path.
     """
 
     app: FastAPI
-    decider: Decider
+    answering: Alone | Routing
     tallies: Tallies
-    routing: Routing | None = None
     keyed: dict[str, Any] = field(default_factory=dict)
     keys: ApiKeys | None = None
     short: dict[str, FastPath] = field(default_factory=dict)
@@ -82,7 +80,18 @@ class Door:
     @property
     def engine(self) -> Engine:
         """What all policies have in common."""
-        return self.decider.engine
+        return self.answering.engine
+
+    @property
+    def routing(self) -> Routing | None:
+        """The router, if there is one."""
+        return self.answering if isinstance(self.answering, Routing) else None
+
+    @property
+    def decider(self) -> Decider:
+        """What answers a request that begins now."""
+        answering = self.answering
+        return answering.graph if isinstance(answering, Routing) else answering
 
     def shorten(self, path: str, body: Any, answer: Answer) -> None:
         """Gives a POST route a short way: `answer` makes its body of a validated one. Slow policies have none."""
@@ -126,7 +135,7 @@ class Door:
     def take_context(self, body: dict[str, Any], episode: str | None) -> tuple[str | None, str | None]:
         """Takes the state, and the episode's id, out of a validated request; `episode` is what the header says."""
         state = body.pop(STATE, None) if self.engine.policy.recurrence is not None else None
-        return state, body.pop(EPISODE, episode) if self.routing else None
+        return state, (body.pop(EPISODE, None) or episode) if self.routing else None
 
     def context_fields(self, base: Any) -> Any:
         """Returns the type of an answer that also has the state and the route, where there are such."""
@@ -137,16 +146,14 @@ class Door:
             answer = create_model(name, __base__=answer, __doc__=answer.__doc__, state=(state, ...))
         if not self.routing:
             return answer
-        bases: Any = (answer, RouteFields)
+        bases: Any = (RouteFields, answer)  # fields come in the order of the last base first
         return create_model(f"Routed{answer.__name__}", __base__=bases, __doc__=answer.__doc__)
 
     def context(self, decided: Decided) -> dict[str, Any]:
         """Returns what the fields of `context_fields` are."""
         decision, routed = decided
-        content = {} if routed is None else routed.content()
-        if decision.state is not None:
-            content[STATE] = decision.state
-        return content
+        content = {} if decision.state is None else {STATE: decision.state}
+        return content if routed is None else content | routed.content()
 
     def state_type(self) -> Any:
         """Returns what a request's state is to pydantic, and to OpenAPI; None where the policy has none."""

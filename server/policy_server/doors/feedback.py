@@ -1,11 +1,11 @@
 """`POST /feedback`: rewards for what a router's policies decided, taken by any replica, counted once."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from fastapi import Body
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
-from policy_server.doors.door import Door, EpisodeId, Rejection
+from policy_server.doors.door import Door, EpisodeId
 from policy_server.router.errors import IdRefused, NotIssued, OtherEpoch, RewardRefused, StoreAway
 from policy_server.router.store import Outcome
 from policy_server.routing.routing import Routing
@@ -50,11 +50,8 @@ def open_feedback(door: Door) -> None:
     routing = door.routing
     if routing is None:
         return
-    responses: dict[int | str, Any] = {
-        404: {"model": Rejection, "description": "No answer of this router had that id."},
-        503: {"model": Rejection, "description": "The store is away: send it again, nothing is counted twice."},
-    }
-    described = door.keyed | {"tags": ["Feedback"], "responses": door.keyed.get("responses", {}) | responses}
+    described = door.described("Feedback", {404: "No answer of this router had that id."})
+    described["responses"][503]["description"] = "The store is away: send it again, nothing is counted twice."
 
     @door.app.post("/feedback", status_code=202, summary="Reward a decision or an episode", **described)
     async def feedback(reward: Annotated[Reward, Body()]) -> Taken:

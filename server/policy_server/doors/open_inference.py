@@ -100,36 +100,39 @@ def _declare_models(door: Door) -> None:
     app = door.app
     manifest = door.engine.policy.manifest
     actions = "FP32" if door.engine.continuous else "INT64"
-    metadata = ModelMetadata(
-        name=door.engine.config.name,
-        versions=[_model_version(door)],
-        platform="onnxruntime_onnx",
-        inputs=[TensorMetadata(name=INPUT, datatype="FP32", shape=[-1, manifest.observation_size])],
-        outputs=[
-            TensorMetadata(name="actions", datatype=actions, shape=[-1, manifest.distribution.components]),
-            TensorMetadata(name="probability", datatype="FP64", shape=[-1]),
-            TensorMetadata(
-                name="distribution_parameters", datatype="FP32", shape=[-1, manifest.distribution.parameters]
-            ),
-        ],
-    )
-    if (recurrence := door.engine.policy.recurrence) is not None:
-        state = TensorMetadata(name=STATE, datatype="UINT8", shape=[-1, recurrence.sealed_bytes])
-        metadata.inputs.append(state)
-        metadata.outputs.append(state)
     described = _described(door, 404)
+
+    def metadata() -> ModelMetadata:
+        told = ModelMetadata(
+            name=door.engine.config.name,
+            versions=[_model_version(door)],
+            platform="onnxruntime_onnx",
+            inputs=[TensorMetadata(name=INPUT, datatype="FP32", shape=[-1, manifest.observation_size])],
+            outputs=[
+                TensorMetadata(name="actions", datatype=actions, shape=[-1, manifest.distribution.components]),
+                TensorMetadata(name="probability", datatype="FP64", shape=[-1]),
+                TensorMetadata(
+                    name="distribution_parameters", datatype="FP32", shape=[-1, manifest.distribution.parameters]
+                ),
+            ],
+        )
+        if (recurrence := door.engine.policy.recurrence) is not None:
+            state = TensorMetadata(name=STATE, datatype="UINT8", shape=[-1, recurrence.sealed_bytes])
+            told.inputs.append(state)
+            told.outputs.append(state)
+        return told
 
     @app.get("/v2/models/{name}", summary="Show what the model takes and gives", **described)
     async def open_inference_model(name: ModelName) -> ModelMetadata:
         """Returns the model's inputs and outputs."""
         _require_model(door, name, "")
-        return metadata
+        return metadata()
 
     @app.get("/v2/models/{name}/versions/{wanted}", summary="Show what this version takes and gives", **described)
     async def open_inference_model_version(name: ModelName, wanted: ModelVersion) -> ModelMetadata:
         """Returns the model's inputs and outputs; 404 where another version is served."""
         _require_model(door, name, wanted)
-        return metadata
+        return metadata()
 
     @app.get("/v2/models/{name}/ready", summary="Whether the model answers", **described)
     async def open_inference_model_ready(name: ModelName) -> ModelReady:
@@ -190,7 +193,7 @@ def _declare_inference(door: Door) -> None:
             response_model=InferenceAnswer,
             response_model_exclude_none=True,
             route_class_override=TensorRoute,
-            **_described(door, 400, 404, 413, 422, 500),
+            **_described(door, 400, 404, 413, 422, 500, *([503] if door.routing else [])),
         )
 
 

@@ -64,7 +64,7 @@ class _Answers:
 
 def open_pathmind(door: Door) -> None:
     """Declares `/predict/` and its kin; without observations in the schema, `/predict_raw/` alone."""
-    app, engine, decider, answers = door.app, door.engine, door.decider, _Answers(door)
+    app, engine, answers = door.app, door.engine, _Answers(door)
     Answer: Any = answers.type  # noqa: N806 -- a type
     Episode: Any = door.episode_header  # noqa: N806 -- a type
     common = door.described(TAG) | {"response_model_exclude_unset": True}
@@ -75,17 +75,17 @@ def open_pathmind(door: Door) -> None:
     def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> bytes:
         """Answers a validated observation on the short way."""
         state, episode = door.take_context(body, episode)
-        return answers.json(decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
+        return answers.json(door.decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
 
     def raw_at_once(body: dict[str, Any], episode: str | None) -> bytes:
         state, episode = door.take_context(body, episode)
-        return answers.json(decider.decide(engine.raw_vector(body), state, episode))
+        return answers.json(door.decider.decide(engine.raw_vector(body), state, episode))
 
     @app.post("/predict_raw/", response_model=Answer, summary="Sample an action for the model's own input", **common)
     async def predict_raw(observation: Annotated[RawObservation, Body()], episode: Episode = None) -> Any:
         """As `/predict/`, with all of the model's inputs in one list."""
         state, episode = door.take_context(observation, episode)
-        return answers.model(await decider.decided(engine.raw_vector(observation), state, episode))
+        return answers.model(await door.decider.decided(engine.raw_vector(observation), state, episode))
 
     door.shorten("/predict_raw/", RawObservation, raw_at_once)
     if not engine.schema.observations:
@@ -96,7 +96,7 @@ def open_pathmind(door: Door) -> None:
     async def predict(observation: Annotated[Observation, Body()], episode: Episode = None) -> Any:
         """Draws an action from the policy's distribution for this observation."""
         state, episode = door.take_context(observation, episode)
-        return answers.model(await decider.decided(engine.vector(observation), state, episode))
+        return answers.model(await door.decider.decided(engine.vector(observation), state, episode))
 
     door.shorten("/predict/", Observation, at_once)
 
@@ -104,7 +104,7 @@ def open_pathmind(door: Door) -> None:
     async def predict_deterministic(observation: Annotated[Observation, Body()], episode: Episode = None) -> Any:
         """Returns the most likely action: the first among equals, and the mean where actions are real numbers."""
         state, episode = door.take_context(observation, episode)
-        return answers.model(await decider.decided(engine.vector(observation), state, episode, deterministic=True))
+        return answers.model(await door.decider.decided(engine.vector(observation), state, episode, deterministic=True))
 
     door.shorten(
         "/predict_deterministic/", Observation, lambda body, episode: at_once(body, episode, deterministic=True)
@@ -118,7 +118,7 @@ def open_pathmind(door: Door) -> None:
         contexts = [door.take_context(observation, None) for observation in observations]
         states, episodes = [state for state, _ in contexts], [episode for _, episode in contexts]
         try:
-            decided = await decider.batch(engine.vectors(observations), states, episodes)
+            decided = await door.decider.batch(engine.vectors(observations), states, episodes)
         except ObservationError as error:
             where = error.location
             where = (where[1], STATE) if where[:1] == (STATE,) else where
@@ -131,4 +131,11 @@ def open_pathmind(door: Door) -> None:
     async def distribution(observation: Annotated[Observation, Body()], episode: Episode = None) -> dict[str, float]:
         """Returns the probability of every action, by its index; 405 for tuples and for real numbers."""
         state, episode = door.take_context(observation, episode)
-        return await decider.distribution(engine.vector(observation), state, episode)
+        return await door.decider.distribution(engine.vector(observation), state, episode)
+
+    def table_at_once(body: dict[str, Any], episode: str | None) -> bytes:
+        state, _ = door.take_context(body, episode)
+        return to_json(engine.distribution(engine.vector(body), state))
+
+    if door.routing is None:
+        door.shorten("/distribution/", Observation, table_at_once)

@@ -10,19 +10,19 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from fastapi import Body, HTTPException
-from pydantic import BaseModel, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
 
-from policy_server.doors.door import MOST_ROWS, Door
+from policy_server.doors.door import MOST_ROWS, Door, EpisodeId
 from policy_server.doors.feedback import DECISION, take_reward, take_reward_for_policy
 from policy_server.engine import Decision
 from policy_server.errors import ObservationError
 from policy_server.recurrence import STATE
 from policy_server.request_head import LONGEST_EPISODE_ID
-from policy_server.router.errors import IdRefused
 from policy_server.router.routed import EPISODE, Routed
 from policy_server.routing.routing import Routing
 
 TAG = "Seldon"
+_EPISODE_ID: TypeAdapter[str] = TypeAdapter(EpisodeId)
 VERSIONS = ("v1.0", "v0.1")
 LARGEST_REWARD = float(np.finfo(np.float32).max)  # Seldon's messages hold it as a float32
 
@@ -191,10 +191,11 @@ def open_seldon(door: Door) -> None:
 def _episode(asked: SeldonRequest) -> str | None:
     """Returns the id of the episode that goes on, if the tags have it."""
     episode = ((asked.meta.tags if asked.meta else None) or {}).get(EPISODE)
-    if episode is not None and not (isinstance(episode, str) and 0 < len(episode) <= LONGEST_EPISODE_ID):
-        message = f"The episode's id must be a text of at most {LONGEST_EPISODE_ID} characters"
-        raise ObservationError(message, ("meta", "tags", EPISODE))
-    return episode
+    try:
+        return None if episode is None else _EPISODE_ID.validate_python(episode, strict=True)
+    except ValidationError:
+        message = f"The episode's id must be a text of 1 to {LONGEST_EPISODE_ID} characters"
+        raise ObservationError(message, ("meta", "tags", EPISODE)) from None
 
 
 def _states(door: Door, asked: SeldonRequest, rows: int) -> list[Any] | None:
@@ -229,12 +230,10 @@ async def _reward(routing: Routing, feedback: SeldonFeedback) -> None:
     meta = (feedback.response or {}).get("meta")
     meta = meta if isinstance(meta, dict) else {}
     tags = meta.get("tags")
-    for name in (tags.get(DECISION) if isinstance(tags, dict) else None, meta.get("puid")):
-        if isinstance(name, str):
-            try:
-                await take_reward(routing, name, feedback.reward)
-            except IdRefused:
-                continue
+    told = (tags.get(DECISION) if isinstance(tags, dict) else None, meta.get("puid"))
+    for name in dict.fromkeys(name for name in told if isinstance(name, str)):
+        if routing.router.issued(name, routing.clock()):
+            await take_reward(routing, name, feedback.reward)
             return
     arms = meta.get("routing")
     arm = arms.get(routing.name) if isinstance(arms, dict) else None

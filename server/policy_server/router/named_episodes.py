@@ -44,9 +44,7 @@ class NamedEpisodes:
             StoreAway: the arm can't be told.
         """
         routed, new = await self._pinned(episode, now)
-        if new:
-            self._router.count(routed.arm, now)
-        return routed
+        return routed._replace(begins=new)
 
     async def begun(self, episode: str, now: float) -> Routed | None:
         """Returns a decision of an episode that has begun; None: it hasn't, as far as can be told.

@@ -2,10 +2,10 @@
 
 import importlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from policy_server.errors import ConfigError
 from policy_server.router.arms import Arm
@@ -29,14 +29,15 @@ class RedisStore:
     Args:
         url: `redis://host:port/database`, or `rediss://` for TLS.
         name: of the router: several may share one server.
-        password: of the server, or of the user that the URL names.
+        password: returns that of the server, or of the user that the URL names; asked for each connection, since it may
+            be changed meanwhile.
         patience: for how many seconds a command is waited for.
 
     Raises:
         ConfigError: its Python package is not installed.
     """
 
-    def __init__(self, url: str, name: str, password: str | None = None, patience: float = 2.0) -> None:
+    def __init__(self, url: str, name: str, password: Callable[[], str] | None = None, patience: float = 2.0) -> None:
         # Only those who need it have it, and no other process loads it.
         try:
             asynchronous = importlib.import_module("redis.asyncio")
@@ -47,7 +48,12 @@ class RedisStore:
         self._errors = (importlib.import_module("redis.exceptions").RedisError, OSError)
         backoff = importlib.import_module("redis.backoff").NoBackoff()
         retry = importlib.import_module("redis.asyncio.retry").Retry(backoff, 1)
-        given = {} if password is None else {"password": password}
+        parts = urlsplit(url)
+        self._where = parts.netloc.rpartition("@")[2]
+        given: dict[str, Any] = {}
+        if password is not None:
+            url = parts._replace(netloc=self._where).geturl()
+            given["credential_provider"] = _Credentials(unquote(parts.username or ""), password)
         # Who finds all connections in use waits for one, as long as for an answer.
         pool = asynchronous.BlockingConnectionPool.from_url(
             url,
@@ -61,7 +67,6 @@ class RedisStore:
         self._client: Any = asynchronous.Redis.from_pool(pool)
         self._script: Any = self._client.register_script(_SCRIPT.read_text())
         self._prefix = f"policyserver:{{{name}}}:"
-        self._where = urlsplit(url).netloc.rpartition("@")[2]
 
     async def open(self, arms: Sequence[Arm], now: float) -> State:
         """Notes which models are served."""
@@ -147,6 +152,18 @@ class RedisStore:
         except self._errors as error:
             reason = f"{type(error).__name__}: {error}"
             raise StoreAway(f"the router's store at {self._where} can't be used: {reason}") from error
+
+
+class _Credentials:
+    """What connections say of themselves, as the Python package asks for it."""
+
+    def __init__(self, user: str, password: Callable[[], str]) -> None:
+        self._user = user
+        self._password = password
+
+    async def get_credentials_async(self) -> tuple[str, ...]:
+        """Returns the user, if it isn't the usual one, and the password."""
+        return (self._user, self._password()) if self._user else (self._password(),)
 
 
 def _fresh() -> tuple[str, int]:

@@ -45,7 +45,7 @@ class RouterReport:
         frozen: whether it learns nothing now.
         store_away: why its store can't be used; None: it can.
         arms: its policies.
-        snapshot: what it has learned, where only the file of its embedded store has that too.
+        snapshot: what it has learned, where the next store may begin with it.
     """
 
     time: float

@@ -20,6 +20,7 @@ class Routed(NamedTuple):
         episode: the id that keeps an episode on this arm; that of its first decision is the decision's.
         policy: the arm's name.
         moved: whether the episode had to leave its arm, which is gone; `episode` is another one then.
+        begins: whether this is an episode's first decision, or stands alone.
         fallback: whether this arm answered because the one that was chosen couldn't; nobody learns from that.
         told: the end of an answer's JSON, from the comma before its first key on, where it was made beforehand.
     """
@@ -30,6 +31,7 @@ class Routed(NamedTuple):
     episode: str
     policy: str
     moved: bool = False
+    begins: bool = False
     fallback: bool = False
     told: bytes = b""
 

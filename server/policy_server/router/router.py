@@ -7,7 +7,7 @@ from math import inf
 from policy_server.router.arms import Arm
 from policy_server.router.availability import Availability
 from policy_server.router.choices import Choices, Uniform
-from policy_server.router.errors import Expired, NoArmLeft, OtherEpoch
+from policy_server.router.errors import Expired, IdRefused, NoArmLeft, NotIssued, OtherEpoch
 from policy_server.router.ids import NOBODY, Sealer
 from policy_server.router.rewards import Statistics, statistics
 from policy_server.router.routed import Routed, around_ids
@@ -94,17 +94,48 @@ class Router:
         self.settings = settings
         self.refresh(self._state, now)
 
+    def shares(self, now: float) -> tuple[float, ...] | None:
+        """Returns the probability of each arm now; None: arms aren't drawn.
+
+        Raises:
+            NoArmLeft: none works.
+        """
+        return self._working(now).propensities
+
     def decide(self, now: float) -> Routed:
-        """Draws an arm for a decision that belongs to no episode yet.
+        """Draws an arm for a decision that belongs to no episode yet, which is then answered.
+
+        Raises:
+            NoArmLeft: none works.
+        """
+        routed = self.draw(now)
+        self.answered(routed, now)
+        return routed
+
+    def draw(self, now: float) -> Routed:
+        """Draws an arm for a decision that belongs to no episode yet; it counts once it is `answered`.
 
         Raises:
             NoArmLeft: none works.
         """
         if now >= self._ahead_until or not self._ahead:
             self._draw_ahead(now)
-        routed = self._ahead.pop()
-        self._decided[routed.arm] += 1
-        return routed
+        return self._ahead.pop()
+
+    def put_back(self, routed: Routed) -> None:
+        """Lets the next decision have what was drawn; so that who tries again doesn't get another arm by that."""
+        if routed.begins:
+            self._ahead.append(routed)
+
+    def answered(self, routed: Routed, now: float) -> None:
+        """Counts a decision that was made at `now`; those of an episode together count once."""
+        if not routed.begins or routed.fallback:
+            return
+        if 1000 * now >= self._bucket:
+            self._decided[routed.arm] += 1
+        else:  # it took long
+            place = (self._tags[routed.arm], self.settings.horizon.bucket(int(1000 * now)))
+            self._uncounted[place] = self._uncounted.get(place, 0) + 1
 
     def _draw_ahead(self, now: float) -> None:
         """Draws what the next decisions get: many in a row take a third of the time that they take between requests.
@@ -128,7 +159,7 @@ class Router:
             before, between, after = self._around[arm]
             told = f"{before}{sealed}{between}{sealed}{after}".encode()
             # As the class does it, but for its Python.
-            routed = make(Routed, (arm, propensity, sealed, sealed, self._names[arm], False, False, told))
+            routed = make(Routed, (arm, propensity, sealed, sealed, self._names[arm], False, True, False, told))
             ahead.append(routed)
         self._ahead = ahead
         self._batch = 1 if choices.propensities is None else min(_MOST_AHEAD, 2 * self._batch)
@@ -140,6 +171,16 @@ class Router:
             seal = self._series[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
             self._around[arm] = around_ids(self._names[arm], propensity)
         return seal()
+
+    def issued(self, name: str, now: float) -> bool:
+        """Tells whether a text is an id that this router gave, however long ago."""
+        try:
+            self.sealer.opened(name, now, inf)
+        except NotIssued:
+            return False
+        except IdRefused:
+            pass
+        return True
 
     def resume(self, episode: str, now: float) -> Routed:
         """Keeps an episode on its arm, by the id of any of its decisions, or moves it where that arm is gone.
@@ -185,10 +226,9 @@ class Router:
         issued = self.sealer.named(self._tags[routed.arm], int(1000 * now), routed.propensity, episode)
         return routed._replace(episode=self.sealer.episode(issued), moved=True)
 
-    def failed(self, routed: Routed, now: float) -> None:
-        """Notes that the arm couldn't answer."""
-        self.withdraw(routed)
-        if self.availability.failed(routed.arm, now):
+    def failed(self, routed: Routed, now: float, *, certainly: bool = False) -> None:
+        """Notes that the arm couldn't answer; `certainly`: that it can't answer anything."""
+        if self.availability.failed(routed.arm, now, certainly=certainly):
             self._turned(now)
 
     def stand_in(self, arm: int, failed: Routed | None, now: float) -> Routed:
@@ -197,13 +237,8 @@ class Router:
         An episode that had begun goes on with its own arm.
         """
         unlearned = self.sealer.first(NOBODY, int(1000 * now), None)
-        episode = unlearned if failed is None or failed.id == failed.episode else failed.episode
+        episode = unlearned if failed is None or failed.begins else failed.episode
         return Routed(arm, None, unlearned, episode, self._names[arm], fallback=True)
-
-    def withdraw(self, routed: Routed) -> None:
-        """Takes back a decision that came to nothing."""
-        if routed.id == routed.episode and self._decided[routed.arm]:
-            self._decided[routed.arm] -= 1
 
     def unloadable(self, arm: int, now: float) -> None:
         """Notes that an arm can't answer anything; it is tried again after a while."""
@@ -215,12 +250,6 @@ class Router:
         self._flush()
         uncounted, self._uncounted = self._uncounted, {}
         return uncounted
-
-    def count(self, arm: int, now: float) -> None:
-        """Counts an episode that began on an arm without `decide`."""
-        if now >= self._turn:
-            self._turned(now)
-        self._decided[arm] += 1
 
     def _working(self, now: float) -> Choices:
         """Returns what is drawn from now; raises NoArmLeft."""

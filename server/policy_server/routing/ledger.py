@@ -17,6 +17,8 @@ from policy_server.tallies import Tallies
 
 _COUNTED = (Outcome.LEARNED, Outcome.KEPT)
 
+Shares = tuple[float, ...] | None
+
 
 class Ledger:
     """Notes what a router's policies did.
@@ -43,32 +45,37 @@ class Ledger:
         for tally, watch in zip(self._policies, self._watches, strict=True):
             tally.watch = watch
 
-    def answered(
-        self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float | None = None
-    ) -> None:
-        """Notes the answer to one observation, by an inference of so many seconds if it had one of its own."""
-        arm = routed.arm
-        tally = self._policies[arm]
-        if seconds is not None:
-            tally.inferences.count(seconds)
-        if routed.fallback:
-            tally.fallbacks += 1
-        else:
-            tally.decisions += 1
-            if self._router.availability.troubled:
-                self._router.availability.answered(arm)
-            if self._shadows is not None:
-                self._shadows.take(self._engines[arm], vector)
-        tally.chose(decision.actions)
-        self._watches[arm].observe(vector)
-        if self.logs:
-            shares = self._router.propensities
-            told = shares and dict(zip((arm.name for arm in self._router.arms), shares, strict=True))
-            self._log.decision(now, self.mode, told, routed, vector, decision)
+    def answered(self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float) -> None:
+        """Notes the answer to one observation, made at `now` by an inference of so many seconds."""
+        self._policies[routed.arm].inferences.count(seconds)
+        self.decided(routed, now)
+        self.acted(routed, vector, decision, now, self._router.propensities if self.logs else None)
 
     def inferred(self, arm: int, seconds: float) -> None:
         """Notes how long an inference took."""
         self._policies[arm].inferences.count(seconds)
+
+    def decided(self, routed: Routed, now: float) -> None:
+        """Notes an answered request, however many rows it has."""
+        if routed.fallback:
+            self._policies[routed.arm].fallbacks += 1
+            return
+        self._policies[routed.arm].decisions += 1
+        self._router.answered(routed, now)
+        if self._router.availability.troubled:
+            self._router.availability.answered(routed.arm)
+
+    def acted(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
+        """Notes what was done about one observation; `shares` are those under which the policy was drawn."""
+        arm = routed.arm
+        self._policies[arm].chose(decision.actions)
+        self._watches[arm].observe(vector)
+        if self._shadows is not None and not routed.fallback:
+            self._shadows.take(self._engines[arm], vector)
+        if self.logs:
+            digest = self._engines[arm].policy.manifest.model_sha256
+            told = shares and dict(zip((arm.name for arm in self._router.arms), shares, strict=True))
+            self._log.decision(now, self.mode, told, digest, routed, vector, decision)
 
     def failed(self, arm: int) -> None:
         """Notes that there was no usable answer."""

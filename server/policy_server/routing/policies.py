@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from policy_server.bundle import MultiCategorical
 from policy_server.config import PolicyConfig, ServerConfig
 from policy_server.engine import Engine
 from policy_server.errors import PolicyServerError, SchemaMismatch
@@ -115,10 +116,11 @@ def _require_alike(engine: Engine, common: Engine) -> None:
 def _kind(engine: Engine) -> dict[str, object]:
     manifest = engine.policy.manifest
     distribution = manifest.distribution
+    parameters = 0 if distribution.continuous else distribution.parameters
     return {
         "the observation size": manifest.observation_size,
         "continuous actions:": distribution.continuous,
         "the number of action components": distribution.components,
-        "the number of distribution parameters": distribution.parameters,
-        "a memory:": engine.policy.recurrence is not None,
+        "the number of actions": distribution.sizes if isinstance(distribution, MultiCategorical) else parameters,
+        "a memory of size": engine.policy.recurrence.size if engine.policy.recurrence else 0,
     }

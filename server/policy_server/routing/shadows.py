@@ -15,6 +15,9 @@ from policy_server.tallies import ShadowTally, Tallies
 MOST_WAITING = 256
 """Decisions that wait to be compared; of those on top, only the number is known. A shadow never slows an answer."""
 
+_LEAST = -30.0
+"""The logarithm of the least probability that is told apart, so that one action can't make a sum infinite."""
+
 Rows = NDArray[np.float32]
 
 
@@ -84,7 +87,8 @@ def divergence(logits: Rows, others: Rows, distribution: Distribution) -> float:
     for size in sizes:
         mine, theirs = (_log_softmax(row[start : start + size]) for row in (logits, others))
         possible = np.isfinite(mine)
-        total += float(np.sum(np.exp(mine[possible]) * (mine[possible] - theirs[possible])))
+        theirs = np.maximum(theirs[possible], _LEAST)
+        total += float(np.sum(np.exp(mine[possible]) * (mine[possible] - theirs)))
         start += size
     return max(total, 0.0)
 

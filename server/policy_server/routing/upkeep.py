@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from policy_server.router.errors import StoreAway
 from policy_server.router.report import ArmReport, RouterReport
@@ -10,53 +11,56 @@ from policy_server.tallies import Tallies
 
 log = logging.getLogger(__name__)
 
+_SECONDS = 0.5
+
 
 class Upkeep:
-    """Follows the settings, exchanges with the store, tries policies again, writes down, compares, reports.
+    """Follows the settings, exchanges with the store, loads policies again, compares shadows, reports.
+
+    Each in a task of its own, so that none waits for another.
 
     Args:
         routing: what is kept up.
         tallies: take the reports.
-        pause: seconds between two rounds.
-        embedded: whether only this machine has what is learned.
+        pause: seconds between two exchanges with the store.
+        tells: whether reports hold what was learned.
+        store_away: why the store couldn't be used at first.
     """
 
-    def __init__(self, routing: Routing, tallies: Tallies, pause: float, *, embedded: bool) -> None:
+    def __init__(
+        self, routing: Routing, tallies: Tallies, pause: float, *, tells: bool, store_away: str | None = None
+    ) -> None:
         self._routing = routing
         self._tallies = tallies
         self._pause = pause
-        self._embedded = embedded
-        self._store_away: str | None = None
+        self._tells = tells
+        self._store_away = store_away
+        self._told: RouterReport | None = None
         self._report()
 
     async def run(self) -> None:
         """Goes on until it is cancelled; then hands over what is not yet stored or written, and lets go of both."""
         try:
-            while True:
-                await asyncio.sleep(self._pause)
-                try:
-                    await self.once()
-                except Exception:
-                    log.exception("%s: the router's upkeep failed; it goes on", self._routing.name)
+            async with asyncio.TaskGroup() as tasks:
+                for pause, work in (
+                    (self._pause, self.exchange),
+                    (_SECONDS, self.follow_settings),
+                    (_SECONDS, self.load_again),
+                    (_SECONDS, self.compare_shadows),
+                ):
+                    tasks.create_task(self._repeat(pause, work))
         finally:
             await self._end()
 
     async def once(self) -> None:
         """Does all there is to do now."""
-        routing, now = self._routing, self._routing.clock()
-        if await asyncio.to_thread(routing.settings.changed):
-            routing.reconfigure()
-            log.info("%s: the router's settings have changed", routing.name)
-        if bool(routing.policies.troubles) and await asyncio.to_thread(routing.policies.retry, now):
-            await self._exchange()  # what was decided so far is counted by the arms that decided it
-            routing.reassemble()
-        await self._exchange()
-        if routing.shadows:
-            await asyncio.to_thread(routing.shadows.compare)
-        await asyncio.to_thread(routing.decision_log.write, routing.router.sealer, now)
-        self._report()
+        await self.follow_settings()
+        await self.load_again()
+        await self.exchange()
+        await self.compare_shadows()
 
-    async def _exchange(self) -> None:
+    async def exchange(self) -> None:
+        """Gives the store what was decided, takes what was learned, and reports."""
         try:
             await self._routing.exchange.once(self._routing.clock())
         except StoreAway as error:
@@ -67,14 +71,47 @@ class Upkeep:
             if self._store_away is not None:
                 log.info("%s: the router's store is there again", self._routing.name)
             self._store_away = None
+        self._report()
+
+    async def follow_settings(self) -> None:
+        """Follows the settings."""
+        if await asyncio.to_thread(self._routing.settings.changed):
+            self._routing.reconfigure()
+            self._report()
+            log.info("%s: the router's settings have changed", self._routing.name)
+
+    async def load_again(self) -> None:
+        """Tries policies again that couldn't be loaded; not while the store is away, for counts would be lost."""
+        routing = self._routing
+        if not routing.policies.troubles or self._store_away is not None:
+            return
+        if await asyncio.to_thread(lambda: routing.policies.retry(routing.clock())):
+            await self.exchange()  # what was decided so far is counted by the arms that decided it
+            routing.reassemble()
+            self._report()
+
+    async def compare_shadows(self) -> None:
+        """Compares shadows with what was decided."""
+        if self._routing.shadows:
+            await asyncio.to_thread(self._routing.shadows.compare)
+
+    async def _repeat(self, pause: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await work()
+            except Exception:
+                log.exception("%s: a part of the router's upkeep failed; it goes on", self._routing.name)
 
     async def _end(self) -> None:
-        await self._exchange()
         routing = self._routing
-        await asyncio.to_thread(routing.decision_log.write, routing.router.sealer, routing.clock())
-        routing.decision_log.close()
-        await routing.store.close()
-        self._tallies.reports.pop(routing.name, None)
+        try:
+            await self.exchange()
+            await routing.store.close()
+        finally:
+            if self._tallies.reports.get(routing.name) is self._told:
+                del self._tallies.reports[routing.name]
+            await asyncio.to_thread(routing.decision_log.close)
 
     def _report(self) -> None:
         routing, router = self._routing, self._routing.router
@@ -100,11 +137,12 @@ class Upkeep:
             if policy.name in routing.policies.troubles:
                 trouble = routing.policies.troubles[policy.name]
                 arms[policy.name] = ArmReport(policy.name, None, policy.shadow, "NotLoaded", trouble)
-        self._tallies.reports[routing.name] = RouterReport(
+        self._told = RouterReport(
             routing.clock(),
             routing.settings.told.router.mode,
             router.settings.freeze,
             self._store_away,
             [arms[policy.name] for policy in routing.engine.config.policies if policy.name in arms],
-            (router.state, router.arms) if self._embedded else None,
+            (router.state, router.arms) if self._tells else None,
         )
+        self._tallies.reports[routing.name] = self._told

@@ -19,7 +19,7 @@ BEFORE_KILL = 20
 
 
 async def main(url: str, password: str, victim: str) -> None:
-    store = RedisStore(url, "test", password, patience=30)
+    store = RedisStore(url, "test", lambda: password, patience=30)
     replica = Replica(store, await store.open(ARMS, NOW))
     print("ready", flush=True)
     waiting = asyncio.Semaphore(4)

@@ -27,12 +27,16 @@ DECISIONS = 400
 ROUND = 100
 
 
+def _password() -> str:
+    return PASSWORD
+
+
 class TestRedisStore(StoreContract, EpisodeContract):
     @pytest.fixture
     def opener(self, shared_server: RedisServer, request: pytest.FixtureRequest) -> Opener:
         @asynccontextmanager
         async def opened() -> AsyncIterator[Store]:
-            store = RedisStore(shared_server.url, request.node.name, PASSWORD)
+            store = RedisStore(shared_server.url, request.node.name, _password)
             yield store
             await store.close()
 
@@ -40,7 +44,7 @@ class TestRedisStore(StoreContract, EpisodeContract):
 
 
 async def opened(server: RedisServer, patience: float = 30) -> Replica:
-    store = RedisStore(server.url, "test", PASSWORD, patience)
+    store = RedisStore(server.url, "test", _password, patience)
     return Replica(store, await store.open(ARMS, NOW))
 
 
@@ -183,7 +187,7 @@ def test_it_does_with_any_rewards_what_the_embedded_store_does(server: RedisServ
         )
 
     async def told() -> None:
-        shared, embedded = RedisStore(server.url, "test", PASSWORD), SqliteStore(tmp_path / "router.db")
+        shared, embedded = RedisStore(server.url, "test", _password), SqliteStore(tmp_path / "router.db")
         try:
             await compared([shared, embedded])
         finally:
@@ -218,9 +222,29 @@ def test_it_does_with_any_rewards_what_the_embedded_store_does(server: RedisServ
 
 def test_a_wrong_password_is_said(server: RedisServer) -> None:
     async def told() -> None:
-        store = RedisStore(server.url, "test", "wrong")
+        store = RedisStore(server.url, "test", lambda: "wrong")
         with pytest.raises(StoreAway, match="password"):
             await store.open(ARMS, NOW)
+        await store.close()
+
+    asyncio.run(told())
+
+
+def test_a_new_password_is_read_for_new_connections(server: RedisServer) -> None:
+    """A Secret may be another one by the time that the store is back."""
+    known = [PASSWORD]
+
+    async def told() -> None:
+        url = server.url.replace("//", "//default@")  # the user is kept
+        store = RedisStore(url, "test", lambda: known[-1])
+        await store.open(ARMS, NOW)
+        client = store._client
+        await client.config_set("requirepass", "another")
+        await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
+        with pytest.raises(StoreAway, match="password"):
+            await store.read()
+        known.append("another")
+        await store.read()
         await store.close()
 
     asyncio.run(told())

@@ -1,6 +1,7 @@
 """Routers in real processes: several that learn together, and any that is killed."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -26,17 +28,18 @@ GREEDY = {"mode": "EpsilonGreedy", "epsilon": 0.5}
 class Replica:
     """One server's process."""
 
-    def __init__(self, config: RoutedConfig, *options: str) -> None:
+    def __init__(self, config: RoutedConfig, *options: str, stdout: int | None = None) -> None:
         self.port, self.metrics_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [sys.executable, "-m", "policy_server", f"--config={config.file}", "--host=127.0.0.1"]
         self._command += [f"--port={self.port}", f"--metrics-port={self.metrics_port}", "--drain-seconds=0", *options]
+        self._stdout = stdout
         self._log = config.folder / f"{self.port}.log"
         self.start()
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stderr=log)
+            self.process = subprocess.Popen(self._command, stdout=self._stdout, stderr=log)
         wait_for(lambda: self._answers() or self.process.poll() is not None, "the server")
         assert self.process.poll() is None, self._log.read_text()
 
@@ -64,6 +67,12 @@ class Replica:
             (router,) = json.load(answer)
         return {arm["name"]: arm for arm in router["arms"]}
 
+    def snapshot(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/routers", timeout=30) as answer:
+            (router,) = json.load(answer)
+        told: str = router["snapshot"]
+        return told
+
     def knows(self, what: str, count: int) -> bool:
         """Whether all arms together have so many of what."""
         return sum(int(arm[what]) for arm in self.arms().values()) == count
@@ -80,8 +89,8 @@ def start() -> Iterator[Callable[..., Replica]]:
     """Starts servers that end with the test."""
     with ExitStack() as stack:
 
-        def started(config: RoutedConfig, *options: str) -> Replica:
-            replica = Replica(config, *options)
+        def started(config: RoutedConfig, *options: str, stdout: int | None = None) -> Replica:
+            replica = Replica(config, *options, stdout=stdout)
             stack.callback(replica.kill)
             return replica
 
@@ -96,10 +105,13 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-def shared(folder: Path, redis: RedisServer, router: dict[str, Any], **more: Any) -> RoutedConfig:
+def shared(
+    folder: Path, redis: RedisServer, router: dict[str, Any], snapshot: Path | None = None, **more: Any
+) -> RoutedConfig:
     password = folder / "password"
     password.write_text(PASSWORD)
     store = {"redis": redis.url, "passwordFile": str(password), "prefix": "default/test"}
+    store |= {"snapshot": str(snapshot)} if snapshot else {}
     return RoutedConfig(folder, router, store=store, **more)
 
 
@@ -158,6 +170,42 @@ def test_every_acknowledged_reward_is_counted_once_though_replicas_and_the_store
         wait_for(partial(_counts, replica, acknowledged), f"just {acknowledged} to be known")
 
 
+def test_a_shared_store_begins_with_what_one_replica_had_learned_though_it_is_away_at_the_start(
+    tmp_path: Path, start: Callable[..., Replica]
+) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone.mkdir()
+    together.mkdir()
+    replica = start(RoutedConfig(alone, GREEDY))
+    rewarded: Counter[str] = Counter()
+    for _ in range(20):
+        decision = replica.predict()
+        assert replica.feedback(decision_id=decision["decision_id"], reward=1).status == 202
+        rewarded[decision["policy"]] += 1
+    wait_for(partial(replica.knows, "rewards", 20), "all rewards")
+    snapshot = together / "snapshot.json"
+    snapshot.write_text(replica.snapshot())
+    replica.stop()
+
+    redis = RedisServer(together / "redis")
+    config = shared(together, redis, GREEDY, snapshot)
+    replicas = [start(config) for _ in range(2)]
+    decision = replicas[0].predict()
+    assert replicas[0].feedback(decision_id=decision["decision_id"], reward=1).status == 503
+    redis.start()
+    try:
+        for one in replicas:
+            wait_for(partial(_counts, one, rewarded), f"{rewarded} to be known")
+        decision = replicas[0].predict()
+        assert replicas[1].feedback(decision_id=decision["decision_id"], reward=1).body["outcome"] == "learned"
+        rewarded[decision["policy"]] += 1
+        for one in (*replicas, start(config)):
+            wait_for(partial(_counts, one, rewarded), f"{rewarded} to be known")
+        assert '"buckets":[[' in replicas[0].snapshot()
+    finally:
+        redis.stop()
+
+
 def _counts(replica: Replica, acknowledged: Counter[str]) -> bool:
     arms = replica.arms()
     return {name: arm["rewards"] for name, arm in arms.items()} == {name: acknowledged[name] for name in arms}
@@ -209,3 +257,42 @@ def test_settings_reach_every_process_within_seconds(tmp_path: Path, start: Call
     config.tell({"mode": "ABTest"}, {"two": 1})
     # Each request is a connection of its own, which the kernel gives to either process.
     wait_for(lambda: {replica.predict()["policy"] for _ in range(20)} == {"two"}, "both processes to follow")
+
+
+def test_who_doesn_t_read_the_decision_log_stops_nothing_else(tmp_path: Path, start: Callable[..., Replica]) -> None:
+    config = RoutedConfig(tmp_path, {"mode": "ABTest", "decisionLog": {}}, weights={"zero": 1})
+    reading, writing = os.pipe()
+    try:
+        replica = start(config, stdout=writing)
+        for _ in range(300):  # more than a pipe holds
+            decision = replica.predict()
+        assert replica.feedback(decision_id=decision["decision_id"], reward=1).status == 202
+        wait_for(partial(replica.knows, "rewards", 1), "the reward")
+        config.tell({"mode": "ABTest", "decisionLog": {}}, {"two": 1})
+        wait_for(lambda: replica.predict()["policy"] == "two", "the settings to be followed")
+        replica.process.send_signal(signal.SIGTERM)
+        replica.process.wait(60)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_lines_of_several_processes_stay_whole(tmp_path: Path, start: Callable[..., Replica]) -> None:
+    config = RoutedConfig(tmp_path, {"mode": "ABTest", "decisionLog": {}}, weights={"zero": 1})
+    reading, writing = os.pipe()
+    replica = start(config, "--processes=2", stdout=writing)
+    os.close(writing)
+    lines: list[bytes] = []
+
+    def read() -> None:
+        with os.fdopen(reading, "rb") as pipe:
+            lines.extend(pipe)
+
+    reader = Thread(target=read)
+    reader.start()
+    batch = [OBSERVATION] * 500
+    for _ in range(20):
+        assert request(f"{replica.url}/predict_batch/", batch).status == 200
+    replica.stop()
+    reader.join(60)
+    assert sum(json.loads(line)["type"] == "decision" for line in lines) == 20 * 500

@@ -18,9 +18,9 @@ SHARES = dict(zip(NAMES, (0.5, 0.3, 0.2), strict=True))
 
 
 def test_decisions_and_rewards_are_read_as_they_were_taken(tmp_path: Path) -> None:
-    log = DecisionLog("mouse", tmp_path / "log")
-    log.rate = 1.0
     drawing = router(ABTest((5, 3, 2)))
+    log = DecisionLog("mouse", tmp_path / "log", tmp_path, lambda name: name.encode())
+    log.rate = 1.0
 
     first = drawing.decide(NOW)
     then = drawing.resume(first.episode, NOW + 1)
@@ -29,12 +29,11 @@ def test_decisions_and_rewards_are_read_as_they_were_taken(tmp_path: Path) -> No
     stood_in = failed._replace(propensity=None, fallback=True)
     for second, routed in enumerate((first, then, named, stood_in)):
         observation = np.array([[0.5, second]], np.float32)
-        log.decision(NOW + second, "ABTest", SHARES, routed, observation, Decision([1], 0.8))
+        log.decision(NOW + second, "ABTest", SHARES, "sha256", routed, observation, Decision([1], 0.8))
     log.feedback(NOW + 4, "decision_id", then.id, 2.0, False, "kept")
     log.feedback(NOW + 5, "episode_id", first.episode, 3.0, True, "learned")
     log.feedback(NOW + 6, "episode_id", "of the client", 4.0, True, "learned")
     log.feedback(NOW + 7, "episode_id", "of the client", 4.0, True, "late")
-    log.write(drawing.sealer, NOW + 8)
     log.close()
     journal = read([str(tmp_path / "log")])
     assert journal.counts == {"decisions": 4, "rewards": 3, "rewards that the router didn't count": 1}

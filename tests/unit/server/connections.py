@@ -54,6 +54,7 @@ class Client:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",  # as the process has it
             timeout_keep_alive=keep_alive_seconds,  # type: ignore[arg-type]  # any number will do
         )
         self.state = ServerState()

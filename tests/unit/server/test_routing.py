@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -10,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from policy_server.bundle import Categorical
 from policy_server.host import Host
 from policy_server.metrics import Metrics
+from policy_server.routing.routing import Routing
 from policy_server.serving import Serving
+from tests.bundles import write_linear_bundle
 from tests.routed import OBSERVATION, RoutedConfig, write_constant_bundle
 
 DEADLINE_SECONDS = 30.0
@@ -63,6 +68,12 @@ class Routed:
 
     def arm(self, name: str) -> dict[str, Any]:
         return next(arm for arm in self.report()["arms"] if arm["name"] == name)
+
+    @property
+    def routing(self) -> Routing:
+        served = next(iter(self.serving._served.values()))
+        assert served.upkeep
+        return served.upkeep._routing
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, {"policyserver": "test"} | labels)
@@ -190,7 +201,7 @@ async def test_a_policy_of_another_kind_is_left_out(tmp_path: Path) -> None:
     shutil.rmtree(config.bundles["one"])
     write_constant_bundle(config.bundles["one"], 1, 4)
     async with served(config) as routed:
-        assert "number of distribution parameters 4" in routed.arm("one")["detail"]
+        assert "number of actions 4" in routed.arm("one")["detail"]
         assert {(await routed.predict())["policy"] for _ in range(40)} == {"zero", "two"}
 
 
@@ -201,7 +212,7 @@ async def test_a_shadow_never_answers_and_is_compared(tmp_path: Path) -> None:
         await routed.until(lambda: routed.metric("policyserver_shadow_comparisons_total", policy="one") == 30)
         assert routed.metric("policyserver_shadow_agreements_total", policy="one") == 0
         divergence = routed.metric("policyserver_shadow_divergence_sum", policy="one")
-        assert divergence == pytest.approx(30 * 60, rel=0.01)  # logits of 30 against -30
+        assert divergence == pytest.approx(30 * 30, rel=0.01)  # probabilities below e^-30 aren't told apart
 
 
 @pytest.mark.parametrize("path", ["/predict/", "/predict_deterministic/"])
@@ -233,11 +244,78 @@ async def test_without_a_fallback_a_failure_is_told_and_no_arm_left_is_503(
         assert (answer.headers["retry-after"], "fallback" in answer.json()["detail"]) == ("1", True)
 
 
+async def test_an_observation_that_no_policy_can_answer_takes_none_from_the_others(tmp_path: Path) -> None:
+    """Numbers that float32 can hold, and their sum in the model can't."""
+    config = RoutedConfig(tmp_path, UNIFORM, weights=EVENLY)
+    for action, name in enumerate(config.names):
+        shutil.rmtree(config.bundles[name])
+        weights = np.ones((3, 3)) * np.array([1.0, -1.0, 0.5])
+        bias = np.full(3, -30.0)
+        bias[action] = 30.0
+        write_linear_bundle(config.bundles[name], Categorical(size=3), weights=weights, bias=bias)
+    async with served(config) as routed:
+        for _ in range(20):
+            answer = await routed.client.post("/predict/", json=dict.fromkeys(OBSERVATION, 3e38))
+            assert answer.status_code == 500
+        assert {(await routed.predict())["policy"] for _ in range(60)} == {"zero", "one", "two"}
+        failures = [routed.metric("policyserver_inference_failures_total", policy=name) for name in config.names]
+        assert sum(count or 0 for count in failures) == 20  # each request once
+
+
+async def test_a_request_ends_with_the_policies_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RoutedConfig(tmp_path, {"mode": "ThompsonSampling"})
+    shutil.rmtree(config.bundles["zero"])
+    async with served(config) as routed:
+        store = routed.routing.store
+        pin, may_pin = store.pin, asyncio.Event()
+
+        async def waiting(*given: Any) -> Any:
+            await may_pin.wait()
+            return await pin(*given)
+
+        monkeypatch.setattr(store, "pin", waiting)
+        asked = [asyncio.create_task(routed.predict(episode_id=f"mine-{number}")) for number in range(20)]
+        write_constant_bundle(config.bundles["zero"], 0, 3)
+        await routed.until(lambda: routed.arm("zero")["state"] == "Available")
+        may_pin.set()
+        for answer in await asyncio.gather(*asked):
+            assert answer["actions"] == [["zero", "one", "two"].index(answer["policy"])]
+
+
+async def test_a_decision_that_wasn_t_told_isn_t_counted(tmp_path: Path) -> None:
+    names = [{"name": "allowed", "type": "List[bool]", "mask": True}]
+    config = RoutedConfig(tmp_path, UNIFORM, weights=EVENLY, schema={"observations": names, "discrete": True})
+    async with served(config) as routed:
+        right, wrong = {"allowed": [True, True, True]}, {"allowed": [False, False, False]}
+        answer = await routed.client.post("/predict_batch/", json=[right] * 30 + [wrong])
+        assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", 30, "allowed"])
+        assert (await routed.client.post("/predict/", json=wrong)).status_code == 422
+        assert (await routed.client.post("/predict/", json=right)).status_code == 200
+        await routed.until(lambda: sum(arm["decisions"] for arm in routed.report()["arms"]) == 1)
+        counted = [routed.metric("policyserver_router_decisions_total", policy=name) for name in config.names]
+        assert sum(count or 0 for count in counted) == 1
+
+
+@pytest.mark.parametrize("how", ["first", "body", "header"])
+async def test_the_short_way_tells_the_same_in_the_same_order(tmp_path: Path, how: str) -> None:
+    async with served(RoutedConfig(tmp_path, UNIFORM, weights={"one": 1})) as routed:
+        episode = (await routed.predict())["episode_id"]
+        body = OBSERVATION | ({"episode_id": episode} if how == "body" else {})
+        header = episode if how == "header" else None
+        whole = await routed.client.post("/predict/", json=body, headers={"X-Episode-Id": header} if header else {})
+        short = routed.host.mounted["/default/test"].answer("/predict/", json.dumps(body).encode(), header)
+        assert short is not None
+        told = [re.sub(r'"decision_id":"[^"]+"', "", text) for text in (short.decode(), whole.text)]
+        if how == "first":
+            told = [re.sub(r'"episode_id":"[^"]+"', "", text) for text in told]
+        assert told[0] == told[1]
+
+
 def break_policy(routed: Routed, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes a policy's model raise, as one does whose memory can't be had."""
-    served = next(iter(routed.serving._served.values()))
-    assert served.upkeep
-    engine = next(one for one in served.upkeep._routing.policies.loaded if one.name == name)
+    engine = next(one for one in routed.routing.policies.loaded if one.name == name)
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
