@@ -53,7 +53,7 @@ class RouteFields(BaseModel):
     ] = False
 
 
-def _no_episode() -> None:
+async def _no_episode() -> None:  # a plain function would be asked in a thread
     return None
 
 

@@ -46,10 +46,22 @@ class Ledger:
             tally.watch = watch
 
     def answered(self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float) -> None:
-        """Notes the answer to one observation, made at `now` by an inference of so many seconds."""
-        self._policies[routed.arm].inferences.count(seconds)
-        self.decided(routed, now)
-        self.acted(routed, vector, decision, now, self._router.propensities if self.logs else None)
+        """Notes the answer to one observation, made at `now` by an inference of so many seconds.
+
+        It is what the others do, for a policy that was chosen, in one call.
+        """
+        arm, router = routed.arm, self._router
+        tally = self._policies[arm]
+        tally.inferences.count(seconds)
+        tally.decisions += 1
+        router.answered(routed, now)
+        if router.availability.troubled:
+            router.availability.answered(arm)
+        if self._shadows is None and not self.logs:
+            tally.chose(decision.actions)
+            self._watches[arm].observe(vector)
+        else:
+            self.acted(routed, vector, decision, now, router.propensities)
 
     def inferred(self, arm: int, seconds: float) -> None:
         """Notes how long an inference took."""
