@@ -5,10 +5,16 @@ from datetime import datetime
 
 from policy_operator.desired.metadata import Object
 from policy_operator.desired.models import model_keys
-from policy_operator.rollout import current_pods, given_up, rollout_of, version_of
+from policy_operator.rollout import FETCH_FAILED, current_pods, given_up, rollout_of, version_of
 
 _FIRST_WAIT = 60.0
-_LONGEST_WAIT = 3600.0
+_LONGEST_WAIT = 6 * 3600.0
+
+
+def may_change(pod: Object, policy: str) -> bool:
+    """Whether a pod goes on without a policy that may be had later: the same model is never converted otherwise."""
+    failure = given_up(pod, policy)
+    return failure is not None and failure.reason == FETCH_FAILED
 
 
 def attempt(deployment: Object, pods: Sequence[Object], now: datetime) -> str | None:
@@ -19,7 +25,7 @@ def attempt(deployment: Object, pods: Sequence[Object], now: datetime) -> str | 
     """
     version = version_of(deployment["spec"]["template"])
     current = current_pods(deployment, pods)
-    lacking = any(given_up(pod, policy) for pod in current for policy in model_keys(pod))
+    lacking = any(may_change(pod, policy) for pod in current for policy in model_keys(pod))
     rollout = rollout_of(deployment, pods)
     # Where no policy is left that answers, the server fails and the rollout never completes.
     settled = rollout.complete or (rollout.ready == 0 and rollout.failure is not None)

@@ -12,7 +12,8 @@ from policy_operator.desired.workload import VERSION
 _LONGEST = 1500
 _NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 _NOT_STARTED = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError"}
-_FAILED_IN = {"fetch": "FetchFailed", "convert": "ConversionFailed", "server": "ServerFailed"}
+FETCH_FAILED = "FetchFailed"
+_FAILED_IN = {"fetch": FETCH_FAILED, "convert": "ConversionFailed", "server": "ServerFailed"}
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def store_ready(
         return "Unknown", "NotAsked", "no pod has been asked yet"
     if report.store_away is not None:
         return "False", "StoreAway", f"{report.store_away}; until it is back, rewards are refused"
-    if _size(report) > LARGEST_SNAPSHOT:
+    if shared is None and _size(report) > LARGEST_SNAPSHOT:
         told = f"the router knows more than a ConfigMap can hold ({_size(report)} bytes), so its next pod begins anew"
         return "False", "SnapshotTooLarge", f"{told}; name a Redis or Valkey in spec.router.store"
     return "True", "Kept", f"what is learned is kept in {_place(server, shared)}"
@@ -59,8 +59,8 @@ def serves(stateful_set: Object | None) -> bool:
 
 
 def snapshot_of(report: RouterReport) -> str | None:
-    """What a router with a file of its own has learned, if a ConfigMap can hold it."""
-    return report.snapshot if _size(report) <= LARGEST_SNAPSHOT else None
+    """What a router has learned, if it tells that, knows what its store has, and a ConfigMap can hold it."""
+    return report.snapshot if report.store_away is None and _size(report) <= LARGEST_SNAPSHOT else None
 
 
 def _size(report: RouterReport) -> int:

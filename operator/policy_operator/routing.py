@@ -72,7 +72,10 @@ class Routing:
         pod = pod_to_ask(children.pods(), deployment) if deployment else None
         new = await self._routers.ask(server.key, pod)
         if new is not None and (snapshot := snapshot_of(new)) is not None:
-            troubles += (await children.apply([learned.learned(server, snapshot)]))[1]
+            name = names.learned(server.metadata.name)
+            former = next((one for one in children.own(kinds.CONFIG_MAP) if one["metadata"]["name"] == name), None)
+            whole = learned.completed(snapshot, former, {policy.name for policy in server.policies})
+            troubles += (await children.apply([learned.learned(server, whole)]))[1]
         known = self._routers.report(server.key)
         stateful_set = _first(children.own(kinds.STATEFUL_SET))
         return Tended(

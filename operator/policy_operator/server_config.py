@@ -13,6 +13,8 @@ from policy_operator.api_policies import Model, answering
 from policy_operator.errors import InvalidPolicyServerError, InvalidSchemaTextError
 from policy_operator.schema_text import parse_schema_text
 from policy_server.config import (
+    EPISODE,
+    LEARNING,
     PolicyConfig,
     RouterConfig,
     RouterMode,
@@ -39,6 +41,18 @@ def resolve_schema(server: PolicyServer, config_map: Mapping[str, str] | None) -
 
     InvalidPolicyServerError says what is wrong with it, with the line in the text.
     """
+    resolved = _resolved(server, config_map)
+    if server.is_routed and any(observation.name == EPISODE for observation in resolved.schema.observations):
+        raise InvalidPolicyServerError(
+            [
+                f"the schema has an observation {EPISODE}, and there are several policies: requests hold the id of an"
+                " episode under that name; rename the observation"
+            ]
+        )
+    return resolved
+
+
+def _resolved(server: PolicyServer, config_map: Mapping[str, str] | None) -> ResolvedSchema:
     spec = server.spec
     if spec.observation_schema is not None:
         return ResolvedSchema(spec.observation_schema)
@@ -128,8 +142,12 @@ def router_settings(server: PolicyServer) -> RouterSettingsFile:
     router = server.spec.router
     given = {"mode": RouterMode.AB_TEST} if router is None else router.model_dump(exclude={"store"})
     config = RouterConfig.model_validate(given)
-    weights = {policy.name: 1.0 if policy.weight is None else policy.weight for policy in answering(server.policies)}
-    return RouterSettingsFile(router=config, weights=weights if config.mode == RouterMode.AB_TEST else {})
+    policies = answering(server.policies)
+    weights = {policy.name: 1.0 if policy.weight is None else policy.weight for policy in policies}
+    if config.mode == RouterMode.CANARY:
+        percent = config.canary_percent or 0.0
+        weights = {policy.name: percent if policy.name == config.canary else 100 - percent for policy in policies}
+    return RouterSettingsFile(router=config, weights={} if config.mode in LEARNING else weights)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ def _routing(server: PolicyServer) -> RoutingConfig:
         store = StoreConfig(path=STATE, snapshot=LEARNED)
     else:
         password = PASSWORD if shared.password_secret else None
-        store = StoreConfig(redis=shared.url, password_file=password, prefix="/".join(server.key))
+        # One that the operator runs takes over from the file of the only pod that there was before, and back.
+        snapshot = LEARNED if shared.own else None
+        store = StoreConfig(redis=shared.url, password_file=password, prefix="/".join(server.key), snapshot=snapshot)
     return RoutingConfig(settings=SETTINGS, store=store)
 
 

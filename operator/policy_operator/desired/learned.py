@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from policy_operator import names
 from policy_operator.api import PolicyServer
@@ -17,12 +17,24 @@ SETTINGS = "policyserver.io/router"
 
 
 def learned(server: PolicyServer, snapshot: str) -> Object:
-    """What a router with a file of its own had learned, as it told it; it stays until the PolicyServer goes.
+    """What a router had learned, as it told it, for a store that is still empty; it stays until the PolicyServer goes.
 
     Pods mount it if it is there, under a name that never changes, so that writing it starts no rollout.
     """
     name = names.learned(server.metadata.name)
     return child(CONFIG_MAP, server, name) | {"data": {configuration.LEARNED.name: snapshot}}
+
+
+def completed(snapshot: str, former: Mapping[str, object] | None, policies: Collection[str]) -> str:
+    """A snapshot with what a former one knew of policies that it lacks: those that couldn't be loaded this time."""
+    text = (former or {}).get("data", {}).get(configuration.LEARNED.name)  # type: ignore[attr-defined]  # a ConfigMap's
+    try:
+        new, old = json.loads(snapshot), json.loads(text or "{}")
+        known = {arm["name"] for arm in new["arms"]}
+        lacking = [arm for arm in old.get("arms", []) if arm["name"] in policies and arm["name"] not in known]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return snapshot
+    return json.dumps(new | {"arms": [*new["arms"], *lacking]}, separators=(",", ":")) if lacking else snapshot
 
 
 def settings_hash(config_map: Mapping[str, object]) -> str:

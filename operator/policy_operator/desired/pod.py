@@ -47,8 +47,15 @@ def pod_template(server: PolicyServer, config_name: str, settings: Settings) -> 
             ],
             "containers": [_server(server, settings)],
             "volumes": _volumes(server, config_name),
-        },
+        }
+        | pull_secrets(settings),
     }
+
+
+def pull_secrets(settings: Settings) -> Object:
+    """What the spec of every pod says of the Secrets with which its images are pulled; nothing where there are none."""
+    secrets = [{"name": name} for name in settings.image_pull_secrets]
+    return {"imagePullSecrets": secrets} if secrets else {}
 
 
 def _fetch(name: str, policy: Policy, settings: Settings) -> Object:
@@ -173,27 +180,30 @@ def _router_mounts(server: PolicyServer) -> dict[str, str]:
     """Where the server finds what its router is told."""
     if not server.is_routed:
         return {}
-    mounts = {"router": str(configuration.SETTINGS.parent)}
-    if (shared := store_of(server)) is None:
-        return mounts | {"learned": str(configuration.LEARNED.parent)}
-    return mounts | ({"store": str(configuration.PASSWORD.parent)} if shared.password_secret else {})
+    mounts, shared = {"router": str(configuration.SETTINGS.parent)}, store_of(server)
+    if shared is None or shared.own:
+        mounts["learned"] = str(configuration.LEARNED.parent)
+    if shared is not None and shared.password_secret:
+        mounts["store"] = str(configuration.PASSWORD.parent)
+    return mounts
 
 
 def _router_volumes(server: PolicyServer) -> list[Object]:
     if not server.is_routed:
         return []
-    name = server.metadata.name
-    router: Object = {"name": "router", "configMap": {"name": names.router_settings(name)}}
-    if (shared := store_of(server)) is None:
+    name, shared = server.metadata.name, store_of(server)
+    volumes: list[Object] = [{"name": "router", "configMap": {"name": names.router_settings(name)}}]
+    if shared is None:
+        volumes.append({"name": "state", "emptyDir": {"sizeLimit": "1Gi"}})
+    if shared is None or shared.own:
         # Optional: at first nothing is learned.
-        learned = {"name": names.learned(name), "optional": True}
-        return [router, {"name": "state", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "learned", "configMap": learned}]
-    if shared.password_secret is None:
-        return [router]
-    # Optional, as the keys are.
-    items = [{"key": PASSWORD_KEY, "path": PASSWORD_KEY}]
-    password = {"secretName": shared.password_secret, "items": items, "optional": True}
-    return [router, {"name": "store", "secret": password}]
+        volumes.append({"name": "learned", "configMap": {"name": names.learned(name), "optional": True}})
+    if shared is not None and shared.password_secret:
+        # Optional, as the keys are.
+        items = [{"key": PASSWORD_KEY, "path": PASSWORD_KEY}]
+        password = {"secretName": shared.password_secret, "items": items, "optional": True}
+        volumes.append({"name": "store", "secret": password})
+    return volumes
 
 
 def _volumes(server: PolicyServer, config_name: str) -> list[Object]:

@@ -10,6 +10,7 @@ from policy_operator import names
 from policy_operator.api import PolicyServer
 from policy_operator.desired import configuration
 from policy_operator.desired.metadata import Object, child, labels, owner_references, selector
+from policy_operator.desired.pod import pull_secrets
 from policy_operator.kinds import SECRET, SERVICE, STATEFUL_SET
 from policy_operator.server_config import PASSWORD_KEY
 from policy_operator.settings import Settings
@@ -130,7 +131,7 @@ def _pod(server: PolicyServer, settings: Settings, name: str) -> Object:
         },
         "containers": [container],
         "volumes": [{"name": "password", "secret": {"secretName": name}}],
-    }
+    } | pull_secrets(settings)
 
 
 def _probe(period: int, failures: int) -> Object:

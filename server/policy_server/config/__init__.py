@@ -24,10 +24,11 @@ from policy_server.config.routing import (
     seconds,
 )
 from policy_server.config.schema import Observation, ObservationType, Schema, Width
-from policy_server.config.server import PolicyConfig, RoutingConfig, ServerConfig, StoreConfig
+from policy_server.config.server import EPISODE, PolicyConfig, RoutingConfig, ServerConfig, StoreConfig
 
 __all__ = [
     "CANARY_RULE",
+    "EPISODE",
     "EPSILON_RULE",
     "HORIZON_RULE",
     "LEARNING",

@@ -8,10 +8,13 @@ from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
 from policy_server.config.base import ConfigModel
 
+_PART = "[0-9]{1,6}(ms|s|m|h)"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
-Duration = Annotated[str, StringConstraints(pattern="^([0-9]{1,6}(ms|s|m|h))+$", max_length=32)]
-"""As Kubernetes writes durations: 90s, 10m, 1h30m."""
+Duration = Annotated[
+    str, StringConstraints(pattern=f"^({_PART})*0{{0,5}}[1-9][0-9]{{0,5}}(ms|s|m|h)({_PART})*$", max_length=32)
+]
+"""As Kubernetes writes durations: 90s, 10m, 1h30m; more than none."""
 
 PolicyName = Annotated[str, StringConstraints(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
 """Names init containers too, which may have 63 characters."""
@@ -91,8 +94,9 @@ class RouterConfig(ConfigModel):
     """EpsilonGreedy, ThompsonSampling, UCB1: how often each policy is tried before rewards decide; 0 if not said, and 1
     of UCB1."""
     reward: RewardBounds | None = None
-    """Between which numbers rewards lie; others are refused. They are scaled to [0, 1] by it. Without it, any number is
-    a reward; ThompsonSampling and UCB1 then judge by how rewards spread."""
+    """Between which numbers rewards lie; others are refused. They are scaled to [0, 1] by it. An episode's return that
+    lies beyond them is learned as the nearer one. Without it, any number is a reward; ThompsonSampling and UCB1 then
+    judge by how rewards spread."""
     window: Duration | None = None
     """Only what was decided in this last time counts; for rewards that drift. At most one of window and discount."""
     discount: RewardDiscount | None = None
@@ -147,4 +151,4 @@ class RouterSettingsFile(ConfigModel):
     router: RouterConfig
     """How it chooses."""
     weights: Annotated[dict[str, Annotated[float, Field(ge=0, le=1e9)]], Field(default_factory=dict)]
-    """ABTest: the weight of each policy, in any unit; of one that isn't here 0."""
+    """ABTest and Canary: the weight of each policy, in any unit; of one that isn't here 0."""

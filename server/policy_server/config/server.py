@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 from policy_server.config.base import ConfigModel
 from policy_server.config.schema import Schema
 
+EPISODE = "episode_id"
+"""The key under which requests and answers of routed servers hold an episode's id; no observation can have it."""
+
 
 class PolicyConfig(ConfigModel):
     """One policy of a server."""

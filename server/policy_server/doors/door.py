@@ -7,12 +7,12 @@ from fastapi import Depends, FastAPI, Header
 from pydantic import BaseModel, Field, create_model
 
 from policy_server.auth import ApiKeys
+from policy_server.config import EPISODE
 from policy_server.deciding import Alone, Decided, Decider
 from policy_server.engine import Engine
 from policy_server.fast_path import Answer, FastPath
 from policy_server.recurrence import STATE
 from policy_server.request_head import EPISODE_HEADER, LONGEST_EPISODE_ID
-from policy_server.router.routed import EPISODE
 from policy_server.routing.routing import Routing
 from policy_server.tallies import Tallies
 

@@ -12,13 +12,14 @@ import numpy as np
 from fastapi import Body, HTTPException
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
 
+from policy_server.config import EPISODE
 from policy_server.doors.door import MOST_ROWS, Door, EpisodeId
 from policy_server.doors.feedback import DECISION, take_reward, take_reward_for_policy
 from policy_server.engine import Decision
 from policy_server.errors import ObservationError
 from policy_server.recurrence import STATE
 from policy_server.request_head import LONGEST_EPISODE_ID
-from policy_server.router.routed import EPISODE, Routed
+from policy_server.router.routed import Routed
 from policy_server.routing.routing import Routing
 
 TAG = "Seldon"

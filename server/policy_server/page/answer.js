@@ -3,10 +3,12 @@
 import { bar, element, percent, short } from "./elements.js";
 
 const MOST_BARS = 24;
+const MOST_WORDS = 4;
 
 /** Returns the words for what the policy does: names where the schema has them, else the numbers. */
 function words(answer) {
-  return (answer.action_names ?? answer.actions.map((action) => String(round(action)))).join(", ");
+  const all = answer.action_names ?? answer.actions.map((action) => String(round(action)));
+  return all.length > MOST_WORDS ? `${all.slice(0, MOST_WORDS).join(", ")}, …` : all.join(", ");
 }
 
 function round(action) {

@@ -15,21 +15,20 @@ export function arms(status, chosen) {
   const head = element("tr");
   for (const [text, className = ""] of heads) head.append(element("th", { scope: "col", className }, text));
   const body = element("tbody");
-  for (const arm of status.arms) body.append(row(arm, arm.name === chosen));
+  for (const arm of status.arms) body.append(...rows(arm, arm.name === chosen));
   return element("table", {}, element("thead", {}, head), body);
 }
 
-function row(arm, chosen) {
+function rows(arm, chosen) {
   const name = element("th", { scope: "row" }, arm.name);
   if (arm.shadow) name.append(" ", element("span", { className: "badge" }, "shadow"));
   if (chosen) name.append(" ", element("span", { className: "badge" }, "answered"));
   if (STATES[arm.state]) name.append(" ", element("span", { className: "badge wrong" }, STATES[arm.state]));
-  if (arm.detail) name.append(element("div", { className: "hint" }, arm.detail));
   const drawn = arm.weight !== null;
-  const share = element("td", {}, drawn ? percent(arm.weight) : "–", ...(drawn ? [bar(arm.weight)] : []));
-  const mean = element("td", { className: "number" }, arm.meanReward === null ? "–" : short(arm.meanReward));
+  const share = element("td", {}, drawn ? percent(arm.weight) : "not drawn", ...(drawn ? [bar(arm.weight)] : []));
+  const mean = element("td", { className: "number" }, arm.meanReward === null ? "none yet" : short(arm.meanReward));
   const counts = element("td", { className: "number" }, `${arm.rewards} / ${arm.decisions}`);
   const made = element("tr", {}, name, share, mean, counts);
   made.classList.toggle("marked", chosen);
-  return made;
+  return arm.detail ? [made, element("tr", {}, element("td", { className: "hint detail", colSpan: 4 }, arm.detail))] : [made];
 }

@@ -6,6 +6,14 @@ import { createFields } from "./form.js";
 import { ask, curl, key } from "./server.js";
 
 const ROUTER_MILLISECONDS = 2000;
+const OUTCOMES = {
+  learned: "The router has learned it.",
+  kept: "Kept until the episode is over.",
+  repeated: "It was sent before, and counts once.",
+  late: "Its episode had ended: not learned.",
+  frozen: "The router is frozen: not learned.",
+  unrouted: "A fallback had answered: not learned.",
+};
 const RAW = { name: "obs", type: "List[float]", description: "The model's inputs in its own order." };
 
 const [title, keyForm, keyInput, keyError, keyKept, form, alertLine, trouble] = [
@@ -47,7 +55,7 @@ function show({ paths, components }, observations, { discrete, tuple, actions })
   fields = createFields(served.raw ? [RAW] : listed, size, actions);
   find("fields").replaceChildren(...fields.map((field) => field.element));
   find("most-likely").hidden = served.raw;
-  form.hidden = false;
+  form.hidden = find("answer").hidden = false;
 }
 
 /** Says why something was refused: in `place`, or, where a key is wanted, beside the key. */
@@ -103,7 +111,11 @@ async function once(busy, action) {
 async function predict(path) {
   alertLine.textContent = "";
   for (const field of fields) field.clear();
-  if (fields.filter((field) => field.unreadable()).length) return pointOut();
+  // Not some(): each field shows what is wrong with it.
+  if (fields.filter((field) => field.unreadable()).length) {
+    showNoAnswer();
+    return pointOut();
+  }
   const pairs = fields.map((field) => [field.name, field.value()]).filter(([, value]) => value !== undefined);
   const goesOn = goOn.checked && episode;
   const context = goesOn ? { episode_id: episode.id, state: episode.state } : {};
@@ -112,6 +124,7 @@ async function predict(path) {
   try {
     answer = await ask(path, body);
   } catch (refused) {
+    showNoAnswer();
     if (refused.status === 422 && Array.isArray(refused.detail)) return place(refused.detail);
     return fail(refused, alertLine);
   }
@@ -133,7 +146,7 @@ function place(problems) {
 
 function pointOut() {
   const wrong = fields.filter((field) => field.wrong.textContent);
-  if (wrong.length) alertLine.append(`To correct: ${wrong.map((field) => field.name).join(", ")}`);
+  if (wrong.length) alertLine.append(alertLine.textContent ? "; " : "", `To correct: ${wrong.map((field) => field.name).join(", ")}`);
   form.querySelector("[aria-invalid=true]")?.focus();
 }
 
@@ -156,8 +169,15 @@ function showAnswer() {
   find("action").replaceChildren(...sentence(answer, served.discrete));
   find("details").replaceChildren(...details(answer, served.discrete));
   rewardForm.hidden = answer.decision_id === undefined;
-  rewardError.textContent = find("rewarded").textContent = "";
   done.checked = false;
+  clearReward();
+}
+
+function showNoAnswer() {
+  find("action").textContent = "No answer.";
+  find("details").replaceChildren();
+  find("distribution").replaceChildren();
+  rewardForm.hidden = true;
 }
 
 /** Shows the distribution that the answer was drawn from: with a router, that of the policy that answered. */
@@ -173,18 +193,22 @@ async function showDistribution(asked) {
   }
 }
 
-async function reward() {
+function clearReward() {
   rewardError.textContent = find("rewarded").textContent = "";
   rewardInput.removeAttribute("aria-invalid");
+}
+
+async function reward() {
+  clearReward();
   const amount = rewardInput.value === "" ? null : Number(rewardInput.value);
   const body = { decision_id: answer.decision_id, reward: amount, done: done.checked };
   showCommand("feedback", body);
   try {
-    const { outcome, learned } = await ask("feedback", body);
-    find("rewarded").textContent = `${learned ? "Learned" : "Taken, but not learned"}: ${outcome}.`;
+    const { outcome } = await ask("feedback", body);
+    find("rewarded").textContent = OUTCOMES[outcome] ?? outcome;
   } catch (refused) {
-    if (!Array.isArray(refused.detail)) return fail(refused, rewardError);
-    rewardError.textContent = refused.detail.map((problem) => problem.msg).join("; ");
+    fail(refused, rewardError);
+    if (refused.status !== 422) return;
     rewardInput.setAttribute("aria-invalid", "true");
     return rewardInput.focus();
   }

@@ -11,10 +11,10 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEPT_AS),
 };
 
-/** A request that was refused: `detail` is a sentence, or a list of what is wrong where; `status` 0 is no answer. */
+/** A request that was refused: `detail` is a sentence, or a list of what (`msg`) is wrong where (`loc`); `status` 0 is no answer. */
 export class Refused extends Error {
   constructor(status, detail) {
-    super(typeof detail === "string" ? detail : `${detail.length} values were refused`);
+    super(Array.isArray(detail) ? detail.map((problem) => problem.msg).join("; ") : detail);
     this.status = status;
     this.detail = detail;
   }

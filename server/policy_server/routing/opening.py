@@ -8,13 +8,12 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-from policy_server.config import ServerConfig, StoreConfig
+from policy_server.config import EPISODE, ServerConfig, StoreConfig
 from policy_server.errors import ConfigError
 from policy_server.router.arms import Arm
 from policy_server.router.beginning import Beginning
 from policy_server.router.errors import IdRefused, StoreAway
 from policy_server.router.redis_store import RedisStore
-from policy_server.router.routed import EPISODE
 from policy_server.router.sqlite_store import SqliteStore
 from policy_server.router.store import State, Store, imported
 from policy_server.routing.decision_log import DecisionLog

@@ -68,7 +68,7 @@ class Routing:
     def reconfigure(self) -> None:
         """Goes on with what the settings say now."""
         names = [arm.name for arm in self.router.arms]
-        self.router.reconfigure(router_settings(self.settings.told, names), self.clock())
+        self.router.reconfigure(router_settings(self.settings.told, names, self.router.settings), self.clock())
         self._make_graph()
 
     def place(self, index: int) -> int:

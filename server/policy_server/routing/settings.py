@@ -64,20 +64,26 @@ class SettingsFile:
             raise ConfigError(f"{self._path}: {first_problem(error)}") from None
 
 
-def router_settings(told: RouterSettingsFile, policies: Sequence[str]) -> RouterSettings:
+def router_settings(
+    told: RouterSettingsFile, policies: Sequence[str], former: RouterSettings | None = None
+) -> RouterSettings:
     """Returns what a router over these policies is told.
 
     The settings may name policies that aren't there (yet, or any more: while one set of pods replaces another, both
-    follow the same file, or where one can't be loaded); what they say of the others holds.
+    follow the same file, or where one can't be loaded); what they say of the others holds. Where they leave nothing to
+    those that are there, they share as in the former settings.
     """
     router = told.router
+    mode = _mode(router, told.weights, policies)
+    if former is not None and isinstance(mode, ABTest) and not any(mode.weights):
+        mode = former.mode
     limit: Window | Discount | None = None
     if router.window is not None:
         limit = Window(seconds(router.window))
     elif router.discount is not None:
         limit = Discount(router.discount.factor, seconds(router.discount.every))
     return RouterSettings(
-        mode=_mode(router, told.weights, policies),
+        mode=mode,
         horizon=Horizon(limit, seconds(router.reward_wait)),
         bounds=RewardRange(router.reward.min, router.reward.max) if router.reward else None,
         default=router.default_reward,
@@ -90,12 +96,8 @@ def router_settings(told: RouterSettingsFile, policies: Sequence[str]) -> Router
 
 def _mode(router: RouterConfig, weights: dict[str, float], policies: Sequence[str]) -> Mode:
     match router.mode:
-        case RouterMode.AB_TEST:
+        case RouterMode.AB_TEST | RouterMode.CANARY:
             return ABTest(tuple(weights.get(policy, 0.0) for policy in policies))
-        case RouterMode.CANARY:
-            # Shares of those that are there: a canary that isn't, or a stable policy, leaves all to the other.
-            share = (router.canary_percent or 0.0) / 100
-            return ABTest(tuple(share if policy == router.canary else 1 - share for policy in policies))
         case RouterMode.EPSILON_GREEDY:
             epsilon = 0.1 if router.epsilon is None else router.epsilon
             return EpsilonGreedy(epsilon, router.min_pulls or 0)

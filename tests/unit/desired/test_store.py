@@ -5,6 +5,7 @@ from typing import Any
 
 from policy_operator import names
 from policy_operator.desired.metadata import labels, selector
+from policy_operator.desired.pod import pod_template
 from policy_operator.desired.store import objects, password, uses_store
 from policy_operator.settings import Settings
 from tests.unit.operator_core.test_routers import server
@@ -30,6 +31,13 @@ def test_the_password_is_in_the_secret_alone() -> None:
 def test_the_image_is_the_settings() -> None:
     (container,) = objects(server(2), Settings(store_image="redis:7"))[1]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "redis:7"
+
+
+def test_pods_and_their_store_pull_images_with_the_secrets_of_the_settings() -> None:
+    settings = Settings(image_pull_secrets=("mirror", "mine"))
+    for made in (pod_template(server(2), "config", settings), objects(server(2), settings)[1]["spec"]["template"]):
+        assert made["spec"]["imagePullSecrets"] == [{"name": "mirror"}, {"name": "mine"}]
+    assert "imagePullSecrets" not in pod_template(server(2), "config", Settings())["spec"]
 
 
 def test_a_long_name_leaves_room_for_the_label_of_its_pods() -> None:

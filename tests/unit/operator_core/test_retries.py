@@ -26,14 +26,19 @@ def after(seconds: float, live: Object, found: list[Object]) -> str | None:
         ("v2", 60, "v2.1"),
         ("v2.1", 120, "v2.2"),
         ("v2.5", 1920, "v2.6"),
-        ("v2.6", 3600, "v2.7"),
-        ("v2.999", 3600, "v2.1000"),
+        ("v2.6", 3840, "v2.7"),
+        ("v2.999", 21600, "v2.1000"),
     ],
 )
-def test_each_attempt_waits_twice_as_long_and_at_most_an_hour(version: str, wait: int, following: str) -> None:
+def test_each_attempt_waits_twice_as_long_and_at_most_six_hours(version: str, wait: int, following: str) -> None:
     live = deployment(version=version, key=KEYS)
     assert after(wait, live, pods(LACKING, version)) == version
     assert after(wait + 1, live, pods(LACKING, version)) == following
+
+
+def test_a_model_that_could_not_be_converted_is_not_tried_again() -> None:
+    unconverted = [*brought("a", MODEL), *brought("b", MODEL, "error: no ONNX")]
+    assert after(100_000, deployment(key=KEYS), pods(unconverted)) == "v2"
 
 
 def test_the_newest_pod_counts() -> None:

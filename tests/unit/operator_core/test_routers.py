@@ -106,6 +106,7 @@ def test_what_the_router_does_without_is_told_with_the_reason() -> None:
         (server(2), report(), 0, "False", "StoreNotReady", "StatefulSet mouse-store has no pod"),
         (server(2), None, 1, "Unknown", "NotAsked", "no pod has been asked"),
         (server(2), report(), 1, "True", "Kept", "in the Valkey mouse-store"),
+        (server(2), report(snapshot="ä" * 500_000), 1, "True", "Kept", "in the Valkey mouse-store"),
         (server(2), report(storeAway="refused"), 1, "False", "StoreAway", "refused"),
         (server(2, **REDIS), report(), 0, "True", "Kept", "in redis://cats:6379/1"),
     ],

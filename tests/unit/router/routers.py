@@ -32,6 +32,11 @@ def router(
     return Router(told, arms, learned or state(), random.Random(seed), NOW)
 
 
+def fail(router: Router, arm: int, now: float = NOW) -> None:
+    """Takes an arm out, for a second."""
+    router.failed(router.stand_in(arm, None, now), now, certainly=True)
+
+
 def arm(count: float, total: float, squares: float | None = None, awaited: float = 0) -> Statistics:
     """What an arm's rewards came to; each was 0 or 1 unless the squares say otherwise."""
     return Statistics(count, total, total if squares is None else squares, awaited)

@@ -11,7 +11,7 @@ from policy_server.router.horizon import EVER, Horizon, Window
 from policy_server.router.modes import EpsilonGreedy
 from policy_server.router.rewards import Bucket, RewardRange
 from policy_server.router.settings import RouterSettings
-from policy_server.router.store import FORGOTTEN_AFTER, Outcome, Reward, exported
+from policy_server.router.store import FORGOTTEN_AFTER, Outcome, Pin, Reward, exported
 from tests.unit.router.replicas import ONLY_ZERO, Opener, StoreTests
 from tests.unit.router.routers import ARMS, NOW
 
@@ -58,6 +58,23 @@ class StoreContract(StoreTests):
                 assert await after.feedback.take(decided[0].id, 1, NOW) == Outcome.REPEATED
                 assert await after.feedback.take(decided[1].id, 0, NOW) == Outcome.LEARNED
                 assert not after.router.resume(decided[2].id, NOW).moved
+
+        asyncio.run(told())
+
+    def test_a_pin_is_kept_as_it_was_made_first_and_reading_makes_none(self, opener: Opener) -> None:
+        async def told() -> None:
+            async with self.replica(opener) as one, self.replica(opener) as other:
+                at = int(1000 * NOW)
+                pins = [Pin(ARMS[0].tag, 1 / 3, at), Pin(ARMS[1].tag, None, at + 7)]
+                for number, wanted in enumerate(pins):
+                    name = f"name {number}".encode()
+                    for _ in range(2):
+                        assert await other.store.pinned(name, NOW) is None
+                    assert await one.store.pin(name, wanted, 60) == (wanted, True)
+                    assert await other.store.pinned(name, NOW + 1) == wanted
+                    later = Pin(ARMS[2].tag, 0.5, at + 1000)
+                    assert await other.store.pin(name, later, 60) == (wanted, False)
+                    assert await one.store.pinned(name, NOW + 2) == wanted
 
         asyncio.run(told())
 

@@ -10,7 +10,7 @@ from policy_server.router.arms import Arm
 from policy_server.router.errors import NotIssued
 from policy_server.router.ids import NOBODY
 from policy_server.router.modes import ABTest, EpsilonGreedy
-from policy_server.router.named_episodes import REMEMBERED, NamedEpisodes
+from policy_server.router.named_episodes import NamedEpisodes
 from policy_server.router.routed import Routed
 from policy_server.router.router import Router
 from policy_server.router.settings import RouterSettings
@@ -75,9 +75,9 @@ def test_an_episode_that_is_too_old_or_of_another_epoch_is_moved_and_a_strange_i
     assert routed.resume(first.id, NOW + 101).moved
     routed.refresh(State(KEY, 2, {}), NOW)
     assert routed.resume(first.id, NOW).moved
-    routed.refresh(State(bytes(32), 2, {}), NOW)
-    with pytest.raises(NotIssued):
-        routed.resume(first.id, NOW)
+    for strange in ("game", router(ABTest((1, 1, 1)), state(key=bytes(32))).decide(NOW).id):
+        with pytest.raises(NotIssued):
+            routed.resume(strange, NOW)
 
 
 def test_episodes_named_by_clients_have_one_arm_on_all_replicas_with_fixed_weights() -> None:
@@ -104,13 +104,15 @@ def test_episodes_named_by_clients_are_pinned_in_the_store_where_rewards_move_we
         replicas = [NamedEpisodes(router, store) for router, store in zip(routers, stores, strict=True)]
         chance = random.Random(8)
 
-        async def ask(replica: NamedEpisodes, episode: str) -> Routed:
-            return replica.known(episode, NOW) or await replica.asked(episode, NOW)
+        async def ask(at: int, episode: str) -> Routed:
+            routed = replicas[at].known(episode, NOW) or await replicas[at].asked(episode, NOW)
+            routers[at].answered(routed, NOW)
+            return routed
 
         arms: dict[str, set[int]] = {}
         for _ in range(600):
             episode = f"game {chance.randrange(30)}"
-            arms.setdefault(episode, set()).add((await ask(chance.choice(replicas), episode)).arm)
+            arms.setdefault(episode, set()).add((await ask(chance.randrange(4), episode)).arm)
             at = chance.randrange(4)
             learned = state(*((9, chance.randrange(9)) for _ in ARMS), key=states[at].key)
             routers[at].refresh(learned, NOW)
@@ -123,29 +125,19 @@ def test_episodes_named_by_clients_are_pinned_in_the_store_where_rewards_move_we
     asyncio.run(told())
 
 
-def test_a_pin_whose_arm_is_gone_is_marked_and_memory_is_bounded(tmp_path: Path) -> None:
-    async def told() -> None:
-        store = SqliteStore(tmp_path / "router.db")
-        learned = await store.open(ARMS, NOW)
-        before = Router(RouterSettings(EpsilonGreedy(0)), ARMS, learned, random.Random(1), NOW)
-        assert (await NamedEpisodes(before, store).asked("game", NOW)).arm == 0
-        after = Router(RouterSettings(EpsilonGreedy(0)), ARMS[1:], learned, random.Random(1), NOW)
-        episodes = NamedEpisodes(after, store)
-        assert (await episodes.asked("game", NOW)).moved
-        for number in range(REMEMBERED):
-            episodes._pins[f"{number}"] = episodes._pins["game"]
-        await episodes.asked("another", NOW)
-        assert len(episodes._pins) == REMEMBERED
-        assert episodes.known("game", NOW) is None
-        await store.close()
-
-    asyncio.run(told())
-
-
 def test_what_the_fallback_answered_belongs_to_no_arm() -> None:
     routed = router(ABTest((1, 1, 1)))
-    first = routed.decide(NOW)
-    routed.failed(first, NOW)
-    issued = routed.sealer.opened(routed.stand_in(1, first, NOW).id, NOW, 10)
+    instead = routed.stand_in(1, routed.draw(NOW), NOW)
+    issued = routed.sealer.opened(instead.id, NOW, 10)
     assert (issued.arm, issued.propensity) == (NOBODY, None)
+    assert instead.episode == instead.id
+    routed.answered(instead, NOW)
     assert routed.uncounted() == {}
+
+
+def test_an_episode_whose_step_the_fallback_answered_keeps_its_name() -> None:
+    routed = router(ABTest((1, 1, 1)))
+    first = routed.decide(NOW)
+    steps = routed.resume(first.id, NOW), routed.named("game", NOW)._replace(begins=True)
+    for step, name in zip(steps, (first.id, "game"), strict=True):
+        assert routed.stand_in(1, step, NOW).episode == name

@@ -1,6 +1,7 @@
 import math
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
+from itertools import permutations
 
 import pytest
 
@@ -70,6 +71,35 @@ def test_ids_of_another_key_are_not_known_and_those_of_another_epoch_are() -> No
         SEALER.opened(Sealer(bytes(32), 7).first(9, TIME, 0.5), NOW, 10)
     with pytest.raises(OtherEpoch, match="new episode"):
         SEALER.opened(Sealer(KEY, 8).first(9, TIME, 0.5), NOW, 10)
+
+
+def test_what_a_former_key_sealed_is_known_as_of_another_epoch() -> None:
+    before = SEALER.first(9, TIME, 0.5)
+    key, epoch = bytes(32), 8
+    after = SEALER.followed_by(key, epoch)
+    assert SEALER.followed_by(KEY, 7) is SEALER
+    for sealer in (after, after.followed_by(key, 9)):
+        for text in (before, SEALER.step(SEALER.opened(before, NOW, 10))):
+            with pytest.raises(OtherEpoch):
+                sealer.opened(text, NOW, 10)
+        for text in (before[:-1] + "A", before[::-1], Sealer(bytes(range(1, 33)), 7).first(9, TIME, 0.5)):
+            with pytest.raises(NotIssued):
+                sealer.opened(text, NOW, 10)
+        assert sealer.opened(sealer.first(9, TIME, 0.5), NOW, 10).arm == 9
+    with pytest.raises(OtherEpoch):
+        after.followed_by(key, 9).opened(after.first(9, TIME, 0.5), NOW, 10)
+
+
+def test_four_ids_of_one_hash_are_distinct_and_none_opens_with_another_s_seal() -> None:
+    four = SEALER.series(9, TIME, 0.5)()
+    assert len({SEALER.opened(sealed, NOW, 10).nonce for sealed in four}) == 4
+    decoded = [urlsafe_b64decode(sealed) for sealed in four]
+    assert len({one[-16:] for one in decoded}) == 4
+    for one, other in permutations(decoded, 2):
+        text = urlsafe_b64encode(one[:-16] + other[-16:]).decode()
+        assert len(text) == 60
+        with pytest.raises(NotIssued):
+            SEALER.opened(text, NOW, 10)
 
 
 def test_an_id_expires_and_none_is_from_the_future() -> None:

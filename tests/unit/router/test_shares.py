@@ -7,7 +7,7 @@ from scipy import stats
 from policy_server.router.choices import Shares
 from policy_server.router.errors import NoArmLeft
 from policy_server.router.modes import ABTest, Canary, EpsilonGreedy, Mode
-from tests.unit.router.routers import NOW, arm, router, state
+from tests.unit.router.routers import NOW, arm, fail, router, state
 
 DRAWS = 100_000
 BEST_IS_ONE = state((50, 10), (50, 40), (50, 30))
@@ -70,7 +70,7 @@ def test_arms_are_tried_min_pulls_times_before_they_are_compared() -> None:
 )
 def test_the_share_of_an_arm_that_is_out_goes_to_the_others(mode: Mode, shares: list[float]) -> None:
     routed = router(mode, BEST_IS_ONE)
-    routed.unloadable(1, NOW)
+    fail(routed, 1)
     assert_exact(Counter(routed.decide(NOW).arm for _ in range(DRAWS)), shares)
 
 

@@ -14,7 +14,7 @@ import pytest
 from policy_server.router.errors import StoreAway
 from policy_server.router.horizon import Horizon
 from policy_server.router.sqlite_store import SqliteStore
-from policy_server.router.store import Store
+from policy_server.router.store import Outcome, Pin, Store, exported
 from tests.unit.router.episode_contract import EpisodeContract
 from tests.unit.router.replicas import Opener, Replica
 from tests.unit.router.routers import ARMS, NOW
@@ -126,6 +126,38 @@ def test_a_store_that_another_holds_or_that_is_damaged_is_away_and_comes_back(
     asyncio.run(told())
 
 
+def test_a_closed_store_is_away_and_what_was_under_way_is_answered(tmp_path: Path) -> None:
+    async def told() -> None:
+        store = SqliteStore(tmp_path / "router.db")
+        replica = Replica(store, await store.open(ARMS, NOW))
+        ids = [replica.router.decide(NOW).id for _ in range(20)]
+        takes = [asyncio.create_task(replica.feedback.take(sealed, 1, NOW)) for sealed in ids]
+        await asyncio.sleep(0)  # each of them gets as far as to the store
+        await store.close()
+        assert set(await asyncio.gather(*takes)) == {Outcome.LEARNED}
+        await store.close()
+        snapshot = exported(replica.router.state, ARMS)
+        pin = Pin(ARMS[0].tag, 1.0, int(1000 * NOW))
+        for asked in (
+            store.open(ARMS, NOW),
+            store.read(),
+            replica.feedback.take(ids[0], 1, NOW),
+            store.count(b"batch", {}, NOW),
+            store.tidy(Horizon(), NOW, 600),
+            store.pin(b"episode", pin, 60),
+            store.pinned(b"episode", NOW),
+            store.freeze(NOW),
+            store.restore(snapshot, NOW),
+        ):
+            with pytest.raises(StoreAway, match="closed"):
+                await asked
+        after = SqliteStore(tmp_path / "router.db")
+        assert sum(bucket.rewarded for bucket in (await after.read()).buckets[ARMS[0].tag].values()) == 20
+        await after.close()
+
+    asyncio.run(told())
+
+
 def test_memories_that_nobody_can_ask_for_any_more_take_no_space(tmp_path: Path) -> None:
     path = tmp_path / "router.db"
 
@@ -139,6 +171,7 @@ def test_memories_that_nobody_can_ask_for_any_more_take_no_space(tmp_path: Path)
             else:
                 await replica.feedback.take(first.id, 1, NOW, episode=True, part="a")
         await store.count(b"batch", {}, NOW)
+        await store.pin(b"episode", Pin(ARMS[0].tag, 1.0, int(1000 * NOW)), 86_400)
         await store.tidy(Horizon(), NOW + 1000, 600)
         await store.tidy(Horizon(), NOW + 2000, 600)
         await store.tidy(Horizon(), NOW + 100_000, 600)

@@ -392,6 +392,17 @@ async def test_a_new_store_goes_on_from_a_snapshot(tmp_path: Path) -> None:
         assert [arm["meanReward"] for arm in routed.report()["arms"]] == [arm["meanReward"] for arm in learned["arms"]]
 
 
+async def test_settings_for_other_policies_leave_those_that_are_there_their_shares(tmp_path: Path) -> None:
+    """As pods of a former version see them, until others have replaced them."""
+    config = RoutedConfig(tmp_path, UNIFORM, weights={"zero": 3, "one": 1})
+    async with served(config) as routed:
+        config.tell({"mode": "Canary", "canary": "four", "canaryPercent": 5}, {"four": 5, "five": 95})
+        await routed.until(lambda: routed.report()["mode"] == "Canary")
+        assert [routed.arm(name)["weight"] for name in config.names] == [0.75, 0.25, 0]
+        config.tell({"mode": "Canary", "canary": "four", "canaryPercent": 5}, {"one": 95, "four": 5})
+        await routed.until(lambda: routed.arm("one")["weight"] == 1)
+
+
 async def test_settings_that_can_t_be_used_change_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = RoutedConfig(tmp_path, UNIFORM, weights={"zero": 1})
     async with served(config) as routed:
