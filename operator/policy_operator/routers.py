@@ -52,7 +52,7 @@ class RouterReport(OpenModel):
     """Why its store can't be used, if it can't."""
     arms: Annotated[list[ArmReport], Field(max_length=64)]
     snapshot: str | None = None
-    """What it has learned, where it keeps that in a file."""
+    """What it has learned, where its next store may be another one."""
 
 
 _REPORTS = TypeAdapter(list[RouterReport])

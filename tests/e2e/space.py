@@ -59,8 +59,8 @@ class Space:
         """`kubectl apply`."""
         self.kubectl.apply(manifest, self.name)
 
-    def serve(self, name: str, uri: str, **spec: Any) -> None:
-        """Applies a PolicyServer of three observations, for everyone."""
+    def serve(self, name: str, uri: str | None, **spec: Any) -> None:
+        """Applies a PolicyServer of three observations, for everyone; what is None in its spec isn't written."""
         whole = {"modelUri": uri, "format": "Bundle", "schema": SCHEMA, "auth": "none"} | spec
         whole = {field: value for field, value in whole.items() if value is not None}
         document = {"apiVersion": "policyserver.io/v1alpha1", "kind": "PolicyServer", "metadata": {"name": name}}
@@ -92,8 +92,9 @@ class Space:
             raise AssertionError(f"{error}\n{self._explained()}") from None
 
     def pods(self, name: str) -> list[Object]:
-        """The pods of a PolicyServer that aren't about to end."""
-        found = self.kubectl.every("pods", self.name, f"--selector=app.kubernetes.io/instance={name}")
+        """The pods of a PolicyServer that aren't about to end, without its store's."""
+        selector = f"--selector=app.kubernetes.io/name=policyserver,app.kubernetes.io/instance={name}"
+        found = self.kubectl.every("pods", self.name, selector)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def service_url(self, name: str) -> str:

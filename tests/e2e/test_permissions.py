@@ -17,7 +17,7 @@ Right = tuple[str, str, str]
 
 # Every user of a cluster may ask these about themselves, and read what kinds there are.
 ANYONES = {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}
-NEEDED = {f"test_{name}.py" for name in ("deletion", "examples", "healing", "keys", "models", "rollouts")}
+NEEDED = {f"test_{name}.py" for name in ("deletion", "examples", "healing", "keys", "models", "rollouts", "routers")}
 
 
 def granted() -> set[Right]:

@@ -32,6 +32,8 @@ class Load:
 
     requests: dict[str, int] = field(default_factory=dict)
     answers: dict[str, int] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    """When each answer was seen last, in seconds since 1970, where answers are told apart by a field."""
     failed: int = 0
     failures: list[str] = field(default_factory=list)
     slowest: float = 0.0
@@ -91,9 +93,13 @@ class Tools:
         return Answer(answer["status"], answer["body"])
 
     @contextlib.contextmanager
-    def load(self, url: str, body: Any, at_least: int, *, inside: bool) -> Iterator[Load]:
-        """Has clients call all through the block, and on until they have sent `at_least` requests."""
+    def load(self, url: str, body: Any, at_least: int, *, inside: bool, by: str | None = None) -> Iterator[Load]:
+        """Has clients call all through the block, and on until they have sent `at_least` requests.
+
+        Answers are told apart by the field `by`, or else by all they hold.
+        """
         arguments = [url, "--body", json.dumps(body), "--at-least", str(at_least)]
+        arguments += ["--by", by] if by else []
         if inside:
             command = self.kubectl.command(*_in_client("load.py"), *arguments)
         else:

@@ -38,7 +38,7 @@ class Availability:
         Args:
             arm: its index.
             now: the time.
-            certainly: it can't answer anything, as when it didn't load.
+            certainly: it isn't the observation's fault, as when it didn't load, or took too long.
         """
         health = self._arms[arm]
         health.failures += 1

@@ -44,9 +44,13 @@ class Beginning:
         """See `Store`."""
         await (await self._begun()).tidy(horizon, now, patience)
 
-    async def pin(self, episode: bytes, pin: Pin, now: float, seconds: float) -> tuple[Pin, bool]:
+    async def pin(self, episode: bytes, pin: Pin, seconds: float) -> tuple[Pin, bool]:
         """See `Store`."""
-        return await (await self._begun()).pin(episode, pin, now, seconds)
+        return await (await self._begun()).pin(episode, pin, seconds)
+
+    async def pinned(self, episode: bytes, now: float) -> Pin | None:
+        """See `Store`."""
+        return await (await self._begun()).pinned(episode, now)
 
     async def freeze(self, at: float | None) -> None:
         """See `Store`."""

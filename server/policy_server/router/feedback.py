@@ -67,6 +67,7 @@ class Feedback:
                 part=part.encode(),
                 done=done,
                 fold=told.fold,
+                bounds=told.bounds,
                 patience=told.patience,
             )
         )

@@ -72,11 +72,20 @@ class Sealer:
     Args:
         key: 32 random bytes, the same for all replicas.
         epoch: what the ids are valid for, in 32 bits.
+        former: another key, used before; what it sealed is told from what is strange.
     """
 
-    def __init__(self, key: bytes, epoch: int) -> None:
+    def __init__(self, key: bytes, epoch: int, former: bytes | None = None) -> None:
         self.key = key
         self.epoch = epoch
+        self._former = former
+
+    def followed_by(self, key: bytes, epoch: int) -> "Sealer":
+        """Returns the one of this key and epoch, which knows the ids of this one: itself, if they are the same."""
+        if (key, epoch) == (self.key, self.epoch):
+            return self
+        # No more than one former key is known, however often it changes.
+        return Sealer(key, epoch, self._former if key == self.key else self.key)
 
     def first(self, arm: int, time: int, propensity: float | None) -> str:
         """Returns the id of a decision that belongs to no episode yet."""
@@ -86,7 +95,7 @@ class Sealer:
         """Returns what makes ids of decisions with all of this in common, four at a time, 0.4 µs each."""
         sealed = _NO_PROPENSITY if propensity is None else propensity
         head = _HEAD.pack(Kind.FIRST, self.epoch, arm, time, sealed)
-        text, codes = _text(head), self._codes(head)  # 21 bytes are 28 characters, without any of the next byte
+        text, codes = _text(head), _codes(self.key, head)  # 21 bytes are 28 characters, without any of the next byte
 
         def seal() -> list[str]:
             nonce = _nonce()
@@ -117,7 +126,7 @@ class Sealer:
     def _sealed(self, episode: Issued, kind: Kind, step: bytes) -> str:
         sealed = _NO_PROPENSITY if episode.propensity is None else episode.propensity
         body = _BODY.pack(kind, self.epoch, episode.arm, episode.time, sealed, episode.nonce) + step
-        return _text(body + self._code(body))
+        return _text(body + _code(self.key, body))
 
     def opened(self, text: str, now: float, longest: float) -> Issued:
         """Returns what an id says.
@@ -128,8 +137,8 @@ class Sealer:
             longest: how old it may be, in seconds.
 
         Raises:
-            NotIssued: it was not sealed with this key, or was changed.
-            OtherEpoch: it was sealed in another epoch.
+            NotIssued: it was sealed neither with this key nor with the former one, or was changed.
+            OtherEpoch: it was sealed in another epoch, or with the former key.
             Expired: it is older than `longest`.
         """
         try:
@@ -137,10 +146,12 @@ class Sealer:
         except (Error, UnicodeEncodeError):
             sealed = b""
         body, code = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
-        if _TEXT_LENGTHS.get(len(text)) != len(sealed) or not compare_digest(self._code(body), code):
+        whole = _TEXT_LENGTHS.get(len(text)) == len(sealed)
+        former = whole and self._former is not None and compare_digest(_code(self._former, body), code)
+        if not former and not (whole and compare_digest(_code(self.key, body), code)):
             raise NotIssued("this id was not issued here: send the decision_id or episode_id of an answer, unchanged")
         kind, epoch, arm, time, propensity, nonce = _BODY.unpack_from(body)
-        if epoch != self.epoch:
+        if former or epoch != self.epoch:
             raise OtherEpoch("this id is from before the router's memory was replaced: begin a new episode")
         issued = Issued(
             Kind(kind),
@@ -156,18 +167,20 @@ class Sealer:
             raise Expired(f"this id is {age:.0f} s old, and {longest:.0f} s is the longest that is waited")
         return issued
 
-    def _code(self, body: bytes) -> bytes:
-        """Returns the code of an id: one of four, which ids whose nonces differ in two bits only share a hash for.
 
-        Each is 16 bytes of a pseudorandom function's 64, so that one says nothing of the others.
-        """
-        last = body[_BODY.size - 1]
-        codes = self._codes(body[: _BODY.size - 1] + _BYTES[last & ~_GROUP] + body[_BODY.size :]).digest()
-        return bytes(codes[_TAG_BYTES * (last & _GROUP) :][:_TAG_BYTES])
+def _code(key: bytes, body: bytes) -> bytes:
+    """Returns the code of an id: one of four, which ids whose nonces differ in two bits only share a hash for.
 
-    def _codes(self, body: bytes) -> Any:
-        """Returns BLAKE2b with a key (RFC 7693): a code in one pass, where HMAC takes two."""
-        return blake2b(body, key=self.key)
+    Each is 16 bytes of a pseudorandom function's 64, so that one says nothing of the others.
+    """
+    last = body[_BODY.size - 1]
+    codes = _codes(key, body[: _BODY.size - 1] + _BYTES[last & ~_GROUP] + body[_BODY.size :]).digest()
+    return bytes(codes[_TAG_BYTES * (last & _GROUP) :][:_TAG_BYTES])
+
+
+def _codes(key: bytes, body: bytes) -> Any:
+    """Returns BLAKE2b with a key (RFC 7693): a code in one pass, where HMAC takes two."""
+    return blake2b(body, key=key)
 
 
 def _text(sealed: bytes) -> str:

@@ -24,7 +24,7 @@ end
 
 local function finish(nonce)
   local key = prefix .. 'episode:' .. nonce
-  local kept = redis.call('HMGET', key, 'place', 'fold', 'rewards', 'total', 'last')
+  local kept = redis.call('HMGET', key, 'place', 'fold', 'rewards', 'total', 'last', 'least', 'greatest')
   redis.call('ZREM', open, nonce)
   if not kept[1] then
     return
@@ -35,11 +35,15 @@ local function finish(nonce)
   elseif kept[2] == 'last' then
     value = tonumber(kept[5])
   end
+  local least, greatest = tonumber(kept[6]), tonumber(kept[7])
+  if least and greatest then
+    value = math.min(math.max(value, least), greatest)
+  end
   redis.call('HSET', key, 'ended', 1)
   learn(kept[1], value)
 end
 
-local function record(nonce, place, value, now, expires, episode, part, told, done, fold, quiet)
+local function record(nonce, place, value, now, expires, episode, part, told, done, fold, quiet, least, greatest)
   if redis.call('HEXISTS', router, 'frozen') == 1 then
     return 'frozen'
   end
@@ -81,7 +85,7 @@ local function record(nonce, place, value, now, expires, episode, part, told, do
   redis.call('PEXPIRE', parts, 2 * quiet)
   redis.call('HINCRBY', key, 'rewards', 1)
   local total = tonumber(redis.call('HGET', key, 'total')) + tonumber(value)
-  redis.call('HSET', key, 'total', exact(total), 'last', value, 'fold', fold)
+  redis.call('HSET', key, 'total', exact(total), 'last', value, 'fold', fold, 'least', least, 'greatest', greatest)
   redis.call('PEXPIRE', key, left + 2 * quiet)
   if done == '1' then
     finish(nonce)
@@ -100,7 +104,7 @@ end
 local command = ARGV[1]
 if command == 'record' then
   return record(ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9], ARGV[10],
-    ARGV[11], tonumber(ARGV[12]))
+    ARGV[11], tonumber(ARGV[12]), ARGV[13], ARGV[14])
 elseif command == 'read' then
   return state(ARGV[2], ARGV[3])
 elseif command == 'serve' then
@@ -151,8 +155,12 @@ elseif command == 'pin' then
   -- episode, pin, for how long
   local key = prefix .. 'pin:' .. ARGV[2]
   local kept = redis.call('GET', key)
-  redis.call('SET', key, kept or ARGV[3], 'PX', ARGV[4])
+  if not kept then
+    redis.call('SET', key, ARGV[3], 'PX', ARGV[4])
+  end
   return {kept or ARGV[3], kept and 0 or 1}
+elseif command == 'pinned' then
+  return redis.call('GET', prefix .. 'pin:' .. ARGV[2])
 elseif command == 'freeze' then
   if ARGV[2] == '' then
     redis.call('HDEL', router, 'frozen')

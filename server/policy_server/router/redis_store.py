@@ -93,6 +93,7 @@ class RedisStore:
             int(reward.done),
             reward.fold,
             int(1000 * reward.patience),
+            *(("", "") if reward.bounds is None else (repr(reward.bounds.least), repr(reward.bounds.greatest))),
         )
         return Outcome(outcome.decode())
 
@@ -117,13 +118,18 @@ class RedisStore:
         if moves:
             await self._run("merge", *moves)
 
-    async def pin(self, episode: bytes, pin: Pin, now: float, seconds: float) -> tuple[Pin, bool]:
+    async def pin(self, episode: bytes, pin: Pin, seconds: float) -> tuple[Pin, bool]:
         """Returns an episode's pin, and whether it was made now."""
-        del now  # the server's clock is used
         propensity = _NO_PROPENSITY if pin.propensity is None else repr(pin.propensity)
-        kept, new = await self._run("pin", episode.hex(), f"{pin.arm}:{propensity}", int(1000 * seconds))
-        tag, _, text = kept.decode().partition(":")
-        return Pin(int(tag), None if text == _NO_PROPENSITY else float(text)), bool(new)
+        wanted = f"{pin.arm}:{propensity}:{pin.time}"
+        kept, new = await self._run("pin", episode.hex(), wanted, max(1, int(1000 * seconds)))
+        return _pin(kept), bool(new)
+
+    async def pinned(self, episode: bytes, now: float) -> Pin | None:
+        """Returns an episode's pin, if it has one."""
+        del now  # the server's clock is used
+        kept: bytes | None = await self._run("pinned", episode.hex())
+        return None if kept is None else _pin(kept)
 
     async def freeze(self, at: float | None) -> None:
         """Stops learning, or goes on with it."""
@@ -169,6 +175,11 @@ class _Credentials:
 def _fresh() -> tuple[str, int]:
     """Returns a key and an epoch, for a store that has none."""
     return secrets.token_hex(KEY_BYTES), secrets.randbits(32)
+
+
+def _pin(kept: bytes) -> Pin:
+    tag, propensity, time = kept.decode().split(":")
+    return Pin(int(tag), None if propensity == _NO_PROPENSITY else float(propensity), int(time))
 
 
 def _state(answer: tuple[list[bytes], list[bytes]]) -> State:

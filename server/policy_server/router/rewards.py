@@ -48,6 +48,10 @@ class RewardRange:
     least: float
     greatest: float
 
+    def nearest(self, reward: float) -> float:
+        """Returns the reward, or the bound that it exceeds."""
+        return min(max(reward, self.least), self.greatest)
+
     def scaled(self, bucket: Bucket) -> Bucket:
         """Returns the sums that rewards scaled to [0, 1] would have had.
 

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-EPISODE = "episode_id"
-"""The key under which requests and answers hold an episode's id."""
+from policy_server.config import EPISODE
 
 
 class Routed(NamedTuple):
@@ -20,7 +19,7 @@ class Routed(NamedTuple):
         episode: the id that keeps an episode on this arm; that of its first decision is the decision's.
         policy: the arm's name.
         moved: whether the episode had to leave its arm, which is gone; `episode` is another one then.
-        begins: whether this is an episode's first decision, or stands alone.
+        begins: whether this is an episode's first decision, or stands alone; it is what is counted.
         fallback: whether this arm answered because the one that was chosen couldn't; nobody learns from that.
         told: the end of an answer's JSON, from the comma before its first key on, where it was made beforehand.
     """
@@ -34,6 +33,11 @@ class Routed(NamedTuple):
     begins: bool = False
     fallback: bool = False
     told: bytes = b""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it belongs to no episode yet, so that its id is that of the one that may go on from it."""
+        return self.id == self.episode
 
     def content(self) -> dict[str, Any]:
         """Returns what answers tell of it."""

@@ -9,6 +9,7 @@ from policy_server.router.availability import Availability
 from policy_server.router.choices import Choices, Uniform
 from policy_server.router.errors import Expired, IdRefused, NoArmLeft, NotIssued, OtherEpoch
 from policy_server.router.ids import NOBODY, Sealer
+from policy_server.router.recent import Recent
 from policy_server.router.rewards import Statistics, statistics
 from policy_server.router.routed import Routed, around_ids
 from policy_server.router.settings import RouterSettings
@@ -32,15 +33,22 @@ class Router:
         state: a snapshot to start from.
         random: draws.
         now: the time.
+        former: the sealer of the router that this one takes the place of; its ids stay known.
     """
 
     def __init__(
-        self, settings: RouterSettings, arms: Sequence[Arm], state: State, random: Uniform, now: float
+        self,
+        settings: RouterSettings,
+        arms: Sequence[Arm],
+        state: State,
+        random: Uniform,
+        now: float,
+        former: Sealer | None = None,
     ) -> None:
         self.settings = settings
         self.arms = tuple(arms)
         self.availability = Availability(len(arms))
-        self.sealer = Sealer(state.key, state.epoch)
+        self.sealer = former or Sealer(state.key, state.epoch)
         self.statistics: Sequence[Statistics] = ()
         self._state = state
         self._random = random
@@ -49,6 +57,7 @@ class Router:
         self._indices = {tag: index for index, tag in enumerate(self._tags)}
         self._decided = [0] * len(arms)
         self._uncounted: dict[tuple[int, int], int] = {}
+        self._named: Recent[float] = Recent()
         self._bucket = 0
         self._turn = -inf
         self._ahead: list[Routed] = []
@@ -76,8 +85,7 @@ class Router:
 
     def refresh(self, state: State, now: float) -> None:
         """Goes on from a new snapshot."""
-        if (state.key, state.epoch) != (self.sealer.key, self.sealer.epoch):
-            self.sealer = Sealer(state.key, state.epoch)
+        self.sealer = self.sealer.followed_by(state.key, state.epoch)
         self._state = state
         told = self.settings
         at = now if state.frozen is None else state.frozen
@@ -103,11 +111,7 @@ class Router:
         return self._working(now).propensities
 
     def decide(self, now: float) -> Routed:
-        """Draws an arm for a decision that belongs to no episode yet, which is then answered.
-
-        Raises:
-            NoArmLeft: none works.
-        """
+        """Draws as `draw` does, for a decision that is answered at once."""
         routed = self.draw(now)
         self.answered(routed, now)
         return routed
@@ -123,19 +127,27 @@ class Router:
         return self._ahead.pop()
 
     def put_back(self, routed: Routed) -> None:
-        """Lets the next decision have what was drawn; so that who tries again doesn't get another arm by that."""
-        if routed.begins:
+        """Lets the next decision have what was just drawn; so that who tries again doesn't get another arm by that."""
+        if routed.drawn:
             self._ahead.append(routed)
 
     def answered(self, routed: Routed, now: float) -> None:
         """Counts a decision that was made at `now`; those of an episode together count once."""
         if not routed.begins or routed.fallback:
             return
+        if not routed.drawn:
+            if self.has_counted(routed.episode, now):
+                return
+            self._named.put(routed.episode, now)
         if 1000 * now >= self._bucket:
             self._decided[routed.arm] += 1
         else:  # it took long
             place = (self._tags[routed.arm], self.settings.horizon.bucket(int(1000 * now)))
             self._uncounted[place] = self._uncounted.get(place, 0) + 1
+
+    def has_counted(self, episode: str, now: float) -> bool:
+        """Tells whether an episode that the client named was counted here, unless too many others were since."""
+        return (self._named.get(episode) or -inf) > now - self.settings.longest_episode
 
     def _draw_ahead(self, now: float) -> None:
         """Draws what the next decisions get: many in a row take a third of the time that they take between requests.
@@ -207,24 +219,36 @@ class Router:
             NoArmLeft: none works.
         """
         choices = self._working(now)
-        shares = choices.propensities
-        if shares is None:
+        if choices.propensities is None:
             arm, propensity = choices.draw(self._random)
         else:
-            arm = rendezvous(episode, [arm.name for arm in self.arms], shares)
-            propensity = shares[arm]
-        return self.kept(episode, arm, propensity, now)
+            arm = rendezvous(episode, self._names, choices.propensities)
+            propensity = choices.propensities[arm]
+        return self.kept(episode, arm, propensity, int(1000 * now))
 
-    def kept(self, episode: str, arm: int, propensity: float | None, now: float) -> Routed:
-        """Returns a decision of an episode that was named elsewhere and has this arm."""
-        issued = self.sealer.named(self._tags[arm], int(1000 * now), propensity, episode)
+    def kept(self, episode: str, arm: int, propensity: float | None, time: int) -> Routed:
+        """Returns a decision of an episode that was named elsewhere, began at this millisecond and has this arm."""
+        issued = self.sealer.named(self._tags[arm], time, propensity, episode)
         return Routed(arm, propensity, self.sealer.step(issued), episode, self._names[arm])
 
+    def moved(self, episode: str, time: int, now: float) -> Routed:
+        """Returns a decision of an episode, begun at this millisecond, that can't have the arm that it had.
+
+        By its name alone, with equal chances whatever was learned: who goes on sending it has the same arm as long as
+        those that may be chosen are the same. Raises NoArmLeft.
+        """
+        shares: Sequence[float] | None = self.shares(now)
+        if shares is None or self.settings.mode.learns:
+            shares = self.availability.working  # rewards take shares to 0 and back
+        able = [share > 0 for share in shares]
+        arm = rendezvous(episode, self._names, able)
+        return self.kept(episode, arm, 1 / sum(able), time)._replace(moved=True)
+
     def _moved(self, episode: str, now: float) -> Routed:
-        """Returns a new arm: by the old id, so that a client that goes on sending it doesn't change arms each time."""
-        routed = self.named(episode, now)
+        """Returns a new arm, and the id with which the episode keeps that."""
+        routed = self.moved(episode, int(1000 * now), now)
         issued = self.sealer.named(self._tags[routed.arm], int(1000 * now), routed.propensity, episode)
-        return routed._replace(episode=self.sealer.episode(issued), moved=True)
+        return routed._replace(episode=self.sealer.episode(issued))
 
     def failed(self, routed: Routed, now: float, *, certainly: bool = False) -> None:
         """Notes that the arm couldn't answer; `certainly`: that it can't answer anything."""
@@ -237,13 +261,8 @@ class Router:
         An episode that had begun goes on with its own arm.
         """
         unlearned = self.sealer.first(NOBODY, int(1000 * now), None)
-        episode = unlearned if failed is None or failed.begins else failed.episode
+        episode = unlearned if failed is None or failed.drawn else failed.episode
         return Routed(arm, None, unlearned, episode, self._names[arm], fallback=True)
-
-    def unloadable(self, arm: int, now: float) -> None:
-        """Notes that an arm can't answer anything; it is tried again after a while."""
-        if self.availability.failed(arm, now, certainly=True):
-            self._turned(now)
 
     def uncounted(self) -> dict[tuple[int, int], int]:
         """Returns, once, how many decisions were made since the last time, by the arm's tag and bucket."""

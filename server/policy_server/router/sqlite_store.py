@@ -36,6 +36,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(1, "router-store")
         self._waiting: list[tuple[Reward, asyncio.Future[Outcome]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def open(self, arms: Sequence[Arm], now: float) -> State:
         """Makes the file where it isn't there, and notes which models are served."""
@@ -52,6 +53,7 @@ class SqliteStore:
 
     async def record(self, reward: Reward) -> Outcome:
         """Counts a reward once, and returns when it is on the disk."""
+        self._require_open()
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((reward, outcome))
         if self._writing is None or self._writing.done():
@@ -66,9 +68,13 @@ class SqliteStore:
         """Ends overdue episodes, merges old buckets, drops what expired."""
         await self._transaction(lambda connection: tables.tidy(connection, horizon, now, patience))
 
-    async def pin(self, episode: bytes, pin: Pin, now: float, seconds: float) -> tuple[Pin, bool]:
+    async def pin(self, episode: bytes, pin: Pin, seconds: float) -> tuple[Pin, bool]:
         """Returns an episode's pin, and whether it was made now."""
-        return await self._transaction(lambda connection: tables.pin(connection, episode, pin, now, seconds))
+        return await self._transaction(lambda connection: tables.pin(connection, episode, pin, seconds))
+
+    async def pinned(self, episode: bytes, now: float) -> Pin | None:
+        """Returns an episode's pin, if it has one."""
+        return await self._transaction(lambda connection: tables.pinned(connection, episode, now))
 
     async def freeze(self, at: float | None) -> None:
         """Stops learning, or goes on with it."""
@@ -100,7 +106,10 @@ class SqliteStore:
         return await self._transaction(work)
 
     async def close(self) -> None:
-        """Writes what waits, and closes the file."""
+        """Writes what waits, and closes the file; whatever is asked from now on raises StoreAway."""
+        if self._closed:
+            return
+        self._closed = True
         if self._writing is not None:
             await self._writing
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
@@ -111,7 +120,7 @@ class SqliteStore:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                outcomes = await self._transaction(partial(_record_all, [reward for reward, _ in batch]))
+                outcomes = await self._committed(partial(_record_all, [reward for reward, _ in batch]))
             except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it is
                 for _, waiting in batch:
                     if not waiting.done():
@@ -121,7 +130,15 @@ class SqliteStore:
                 if not waiting.done():
                     waiting.set_result(outcome)
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreAway(f"the router's store {self._path} is closed, for the server ends: send it again")
+
     async def _transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        self._require_open()
+        return await self._committed(work)
+
+    async def _committed(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Returns what `work` returns once it is committed; where it raises, nothing has changed."""
 
         def run() -> Result:

@@ -8,7 +8,7 @@ from typing import Any
 from policy_server.router.arms import Arm
 from policy_server.router.horizon import Horizon
 from policy_server.router.ids import KEY_BYTES
-from policy_server.router.rewards import Bucket
+from policy_server.router.rewards import Bucket, RewardRange
 from policy_server.router.store import BATCH_SECONDS, FORGOTTEN_AFTER, Fold, Outcome, Pin, Reward, State
 
 SCHEMA = """
@@ -20,12 +20,14 @@ CREATE TABLE IF NOT EXISTS buckets (
 CREATE TABLE IF NOT EXISTS alone (nonce BLOB PRIMARY KEY, value REAL, expires INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alone_expires ON alone (expires);
 CREATE TABLE IF NOT EXISTS episodes (
-    nonce BLOB PRIMARY KEY, tag INTEGER, bucket INTEGER, rewards REAL, total REAL, last REAL, fold TEXT, ended INTEGER,
-    touched INTEGER, expires INTEGER
+    nonce BLOB PRIMARY KEY, tag INTEGER, bucket INTEGER, rewards REAL, total REAL, last REAL, fold TEXT,
+    least REAL, greatest REAL, ended INTEGER, touched INTEGER, expires INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS open_episodes ON episodes (ended, touched) WHERE ended < 2;
 CREATE TABLE IF NOT EXISTS parts (nonce BLOB, part BLOB, PRIMARY KEY (nonce, part)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pins (episode BLOB PRIMARY KEY, tag INTEGER, propensity REAL, expires INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pins (
+    episode BLOB PRIMARY KEY, tag INTEGER, propensity REAL, time INTEGER, expires INTEGER
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (batch BLOB PRIMARY KEY, expires INTEGER) WITHOUT ROWID;
 """
 _ADD = """
@@ -86,9 +88,9 @@ def _record_part(connection: Connection, reward: Reward, episode: tuple[Any, ...
     if part:
         connection.execute("INSERT INTO parts VALUES (?, ?)", (reward.nonce, part))
     connection.execute(
-        "UPDATE episodes SET rewards = rewards + 1, total = total + ?, last = ?, fold = ?, touched = ?, expires = ?"
-        " WHERE nonce = ?",
-        (reward.value, reward.value, reward.fold, reward.now, reward.expires, reward.nonce),
+        "UPDATE episodes SET rewards = rewards + 1, total = total + ?, last = ?, fold = ?, least = ?, greatest = ?,"
+        " touched = ?, expires = ? WHERE nonce = ?",
+        (reward.value, reward.value, reward.fold, *_bounds(reward), reward.now, reward.expires, reward.nonce),
     )
     if not reward.done:
         return Outcome.KEPT
@@ -105,19 +107,25 @@ def _begin(connection: Connection, reward: Reward) -> None:
         connection.execute("DELETE FROM alone WHERE nonce = ?", (reward.nonce,))
         connection.execute("INSERT INTO parts VALUES (?, ?)", (reward.nonce, reward.nonce))
         connection.execute(_ADD, (reward.arm, reward.bucket, 0, -1, -total, -(total**2)))
+    sums = (reward.nonce, reward.arm, reward.bucket, rewards, total, total)
     connection.execute(
-        "INSERT INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
-        (reward.nonce, reward.arm, reward.bucket, rewards, total, total, reward.fold, reward.now, reward.expires),
+        "INSERT INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+        (*sums, reward.fold, *_bounds(reward), reward.now, reward.expires),
     )
 
 
 def _end(connection: Connection, nonce: bytes) -> None:
     """Learns an episode's return."""
-    tag, bucket, fold = connection.execute(
-        "UPDATE episodes SET ended = 1 WHERE nonce = ? RETURNING tag, bucket, fold", (nonce,)
+    tag, bucket, fold, *bounds = connection.execute(
+        "UPDATE episodes SET ended = 1 WHERE nonce = ? RETURNING tag, bucket, fold, least, greatest", (nonce,)
     ).fetchone()
-    value = f"SELECT {_RETURNS[fold]} FROM episodes WHERE nonce = ?"  # noqa: S608 - one of three of our own texts
-    _learn(connection, tag, bucket, connection.execute(value, (nonce,)).fetchone()[0])
+    query = f"SELECT {_RETURNS[fold]} FROM episodes WHERE nonce = ?"  # noqa: S608 - one of three of our own texts
+    (value,) = connection.execute(query, (nonce,)).fetchone()
+    _learn(connection, tag, bucket, value if None in bounds else RewardRange(*bounds).nearest(value))
+
+
+def _bounds(reward: Reward) -> tuple[float | None, float | None]:
+    return (None, None) if reward.bounds is None else (reward.bounds.least, reward.bounds.greatest)
 
 
 def _learn(connection: Connection, tag: int, bucket: int, value: float) -> None:
@@ -156,14 +164,20 @@ def tidy(connection: Connection, horizon: Horizon, now: float, patience: float) 
     connection.execute("DELETE FROM episodes WHERE ended = 2 AND expires < ?", expired)
 
 
-def pin(connection: Connection, episode: bytes, wanted: Pin, now: float, seconds: float) -> tuple[Pin, bool]:
+def pin(connection: Connection, episode: bytes, wanted: Pin, seconds: float) -> tuple[Pin, bool]:
     """Returns an episode's pin, and whether it was made now."""
-    kept = _one(connection, "SELECT tag, propensity FROM pins WHERE episode = ?", episode)
-    chosen = Pin(*kept) if kept else wanted
-    connection.execute(
-        "INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?)", (episode, *chosen, int(1000 * (now + seconds)))
-    )
-    return chosen, kept is None
+    if kept := pinned(connection, episode, wanted.time / 1000):
+        return kept, False
+    expires = wanted.time + int(1000 * seconds)
+    connection.execute("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?)", (episode, *wanted, expires))
+    return wanted, True
+
+
+def pinned(connection: Connection, episode: bytes, now: float) -> Pin | None:
+    """Returns an episode's pin, if it has one."""
+    query = "SELECT tag, propensity, time FROM pins WHERE episode = ? AND expires > ?"
+    kept = _one(connection, query, episode, int(1000 * now))
+    return Pin(*kept) if kept else None
 
 
 def _frozen(connection: Connection) -> float | None:

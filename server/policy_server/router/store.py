@@ -12,7 +12,7 @@ from policy_server.router.arms import Arm
 from policy_server.router.errors import StoreAway
 from policy_server.router.horizon import Horizon
 from policy_server.router.ids import KEY_BYTES
-from policy_server.router.rewards import Bucket, Buckets
+from policy_server.router.rewards import Bucket, Buckets, RewardRange
 
 BATCH_SECONDS = 600.0
 """For how long batches of decisions are told apart."""
@@ -59,6 +59,7 @@ class Reward(NamedTuple):
         part: tells it from other rewards of the episode; empty: it can't be told.
         done: whether it is the episode's last.
         fold: what the episode's rewards come to.
+        bounds: between what an episode's return lies; one beyond them is learned as the bound that it exceeds.
         patience: for how many seconds after an episode's last reward it stays open.
     """
 
@@ -72,14 +73,22 @@ class Reward(NamedTuple):
     part: bytes = b""
     done: bool = False
     fold: Fold = Fold.SUM
+    bounds: RewardRange | None = None
     patience: float = 600
 
 
 class Pin(NamedTuple):
-    """An episode that the client named, with the arm (by its tag) that it keeps."""
+    """What is kept of an episode that the client named.
+
+    Attributes:
+        arm: the tag of the arm that it keeps.
+        propensity: the probability that the arm had of being drawn; None: it wasn't drawn.
+        time: of the episode's beginning, in milliseconds since 1970.
+    """
 
     arm: int
     propensity: float | None
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +131,11 @@ class Store(Protocol):
     async def tidy(self, horizon: Horizon, now: float, patience: float) -> None:
         """Ends episodes without a reward for `patience` seconds, merges old buckets, drops what expired."""
 
-    async def pin(self, episode: bytes, pin: Pin, now: float, seconds: float) -> tuple[Pin, bool]:
-        """Returns an episode's pin, which is kept for so many seconds from now, and whether it was made now."""
+    async def pin(self, episode: bytes, pin: Pin, seconds: float) -> tuple[Pin, bool]:
+        """Returns an episode's pin, which is kept for so many seconds from its time, and whether it was made now."""
+
+    async def pinned(self, episode: bytes, now: float) -> Pin | None:
+        """Returns an episode's pin, if it has one."""
 
     async def freeze(self, at: float | None) -> None:
         """Stops learning, unless it has stopped before, or goes on with it."""

@@ -7,6 +7,7 @@ from policy_server.engine import Engine
 from policy_server.router.arms import Arm
 from policy_server.router.exchange import Exchange
 from policy_server.router.feedback import Feedback
+from policy_server.router.ids import Sealer
 from policy_server.router.named_episodes import NamedEpisodes
 from policy_server.router.router import Router
 from policy_server.router.store import State, Store
@@ -63,7 +64,7 @@ class Routing:
 
     def reassemble(self) -> None:
         """Goes on with the policies that are loaded now; what the router counted must have reached its store."""
-        self._assemble(self.router.state)
+        self._assemble(self.router.state, self.router.sealer)
 
     def reconfigure(self) -> None:
         """Goes on with what the settings say now."""
@@ -80,11 +81,11 @@ class Routing:
                 return arm
         raise IndexError(index)
 
-    def _assemble(self, state: State) -> None:
+    def _assemble(self, state: State, sealer: Sealer | None = None) -> None:
         self._engines = self.policies.answering
         arms = [Arm(engine.name, engine.policy.manifest.model_sha256) for engine in self._engines]
         told = router_settings(self.settings.told, [arm.name for arm in arms])
-        self.router = Router(told, arms, state, self._random, self.clock())
+        self.router = Router(told, arms, state, self._random, self.clock(), sealer)
         self.exchange = Exchange(self.router, self.store)
         self.feedback = Feedback(self.router, self.store)
         self.named = NamedEpisodes(self.router, self.store)

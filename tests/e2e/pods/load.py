@@ -2,6 +2,8 @@
 
     python load.py URL --body JSON [--header NAME:VALUE] --new 2 --kept 2 --at-least 2500 --at-most-seconds 300
 
+With `--by FIELD`, answers are told apart by this field alone, and when each was seen last is told too.
+
 Some of the clients open a connection for each request, the others keep theirs. Only the standard library is needed, so
 that it runs in any pod that has Python.
 """
@@ -23,20 +25,26 @@ TIMEOUT = 20.0
 class Tally:
     """What all clients saw, together."""
 
-    def __init__(self) -> None:
+    def __init__(self, by: str | None) -> None:
+        self._by = by
         self._lock = threading.Lock()
         self._began = time.monotonic()
+        self.last: dict[str, float] = {}
         self.requests: collections.Counter[str] = collections.Counter()
         self.answers: collections.Counter[str] = collections.Counter()
         self.failures: list[str] = []
         self.slowest = 0.0
 
     def add(self, kind: str, seconds: float, answer: str | None, failure: str | None) -> None:
+        if answer is not None and self._by:
+            answer = str(json.loads(answer)[self._by])
         with self._lock:
             self.requests[kind] += 1
             self.slowest = max(self.slowest, seconds)
             if answer is not None:
                 self.answers[answer] += 1
+                if self._by:
+                    self.last[answer] = time.time()
             if failure is not None:
                 at = time.monotonic() - self._began
                 self.failures.append(f"{at:.2f} s, {kind} connection, after {seconds:.3f} s: {failure}")
@@ -51,6 +59,7 @@ class Tally:
             {
                 "requests": dict(self.requests),
                 "answers": dict(self.answers),
+                "last": self.last,
                 "failed": len(self.failures),
                 "failures": self.failures[:20],
                 "slowest": round(self.slowest, 3),
@@ -115,13 +124,14 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--body", required=True)
     parser.add_argument("--header", action="append", default=[])
+    parser.add_argument("--by")
     parser.add_argument("--new", type=int, default=2)
     parser.add_argument("--kept", type=int, default=2)
     parser.add_argument("--at-least", type=int, default=0)
     parser.add_argument("--at-most-seconds", type=float, default=300)
     options = parser.parse_args()
     headers = {"Content-Type": "application/json"} | dict(header.split(":", 1) for header in options.header)
-    tally, done = Tally(), threading.Event()
+    tally, done = Tally(options.by), threading.Event()
     kinds = [("new", 0.01)] * options.new + [("kept", 0.01)] * options.kept
     kinds += [("kept", 0.0), ("kept", 1.0)]  # one always has a request under way, one hardly ever
     callers = []

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from policy_server.router.errors import NotIssued, StoreAway
+from policy_server.router.errors import OtherEpoch, StoreAway
 from policy_server.router.horizon import Horizon, Window
 from policy_server.router.redis_store import RedisStore
+from policy_server.router.rewards import RewardRange
 from policy_server.router.sqlite_store import SqliteStore
 from policy_server.router.store import Fold, Outcome, Reward, Store
 from tests.integration.router.redis_server import PASSWORD, RedisServer
@@ -161,7 +162,7 @@ def test_a_server_that_lost_everything_is_begun_anew(server: RedisServer) -> Non
         await replica.store._client.flushall()  # type: ignore[attr-defined]
         await replica.exchange.once(NOW)
         assert replica.count == 0
-        with pytest.raises(NotIssued):
+        with pytest.raises(OtherEpoch):
             await replica.feedback.take(before.id, 1, NOW)
         assert await replica.feedback.take(replica.router.decide(NOW).id, 1, NOW) == Outcome.LEARNED
         await replica.store.close()
@@ -184,6 +185,7 @@ def test_it_does_with_any_rewards_what_the_embedded_store_does(server: RedisServ
             part=bytes([chance.randrange(4)]) if chance.random() < 0.8 else b"",
             done=chance.random() < 0.1,
             fold=chance.choice(list(Fold)),
+            bounds=chance.choice((None, RewardRange(0, 1), RewardRange(-0.05, 12000.1))),
         )
 
     async def told() -> None:
