@@ -61,6 +61,14 @@ def run(
             help="Image with Valkey or Redis, which keeps what the replicas of a router learn.",
         ),
     ] = DEFAULTS.store_image,
+    image_pull_secrets: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="POLICYSERVER_IMAGE_PULL_SECRETS",
+            help="Secret, in the namespace of a PolicyServer, with which these images are pulled; may be given several"
+            " times, in the variable with spaces between.",
+        ),
+    ] = None,
     allow_private_model_addresses: Annotated[
         bool,
         typer.Option(
@@ -106,6 +114,7 @@ def run(
         server_image=server_image,
         importer_image=importer_image,
         store_image=store_image,
+        image_pull_secrets=tuple(image_pull_secrets or ()),
         allow_private_model_addresses=allow_private_model_addresses,
         cluster_domain=cluster_domain,
         # A name may be taken again by a later process, which must not believe that the lease is its own.

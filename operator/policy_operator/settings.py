@@ -18,6 +18,8 @@ class Settings:
     """Converts what needs a framework; `{framework}` stands for tensorflow, torch or rllib."""
     store_image: str = "valkey/valkey:8"
     """Keeps what several replicas of a router learn: any image with Valkey or Redis, their command line and a shell."""
+    image_pull_secrets: tuple[str, ...] = ()
+    """Secrets of a PolicyServer's namespace with which the images of its pods are pulled."""
     allow_private_model_addresses: bool = False
     """Whether models may come from addresses of the cluster and of the networks beside it."""
     namespace: str | None = None
