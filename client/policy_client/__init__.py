@@ -6,6 +6,7 @@ subclass of its Simulation runs unchanged. Training in Pathmind's cloud is not p
 
 from policy_client.errors import MissingDependency, NotFinite, PolicyError, Refused, Unauthorized, Unavailable
 from policy_client.gymnasium_simulation import GymnasiumSimulation
+from policy_client.pettingzoo_simulation import PettingZooSimulation
 from policy_client.policy import AsyncServer, Local, Policy, Random, Server
 from policy_client.simulation import Continuous, Discrete, Simulation
 from policy_client.summary import Episode, Rollout
@@ -19,6 +20,7 @@ __all__ = [
     "Local",
     "MissingDependency",
     "NotFinite",
+    "PettingZooSimulation",
     "Policy",
     "PolicyError",
     "Random",

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from policy_client.errors import MissingDependency, PolicyError
+from policy_client.gymnasium_agent import GymnasiumAgent
 from policy_client.observations import Observation
 from policy_client.simulation import Simulation
 from policy_client.spaces import Continuous, Discrete
@@ -32,17 +29,9 @@ class GymnasiumSimulation(Simulation):
             MissingDependency: Gymnasium is not installed.
             PolicyError: there is no such action space, or there are more or fewer names than numbers.
         """
-        try:
-            from gymnasium import spaces  # noqa: PLC0415 -- only this simulation needs it
-        except ImportError:
-            raise MissingDependency("GymnasiumSimulation needs Gymnasium: pip install gymnasium") from None
         self.environment = environment
-        self._spaces = spaces
         self._seed = seed
-        self._space, self._first = self._actions(environment.action_space)
-        self._names = names
-        if names is not None and len(names) != (size := spaces.flatdim(environment.observation_space)):
-            raise PolicyError(f"there are {len(names)} names and an observation has {size} numbers: name each")
+        self._agent = GymnasiumAgent("the environment", environment.observation_space, environment.action_space, names)
         self._observation: Observation = {}
         self._reward = 0.0
         self._done = False
@@ -53,7 +42,7 @@ class GymnasiumSimulation(Simulation):
 
     def action_space(self, agent_id: int) -> Continuous | Discrete:
         """See `Simulation`; MultiDiscrete and MultiBinary are Discrete, each number with its own choices."""
-        return self._space
+        return self._agent.space
 
     def get_observation(self, agent_id: int) -> Observation:
         """See `Simulation`."""
@@ -71,44 +60,11 @@ class GymnasiumSimulation(Simulation):
         """See `Simulation`."""
         observation, _ = self.environment.reset(seed=self._seed)
         self._seed = None  # later episodes go on with what it began
-        self._observation, self._reward, self._done = self._named(observation), 0.0, False
+        self._observation, self._reward, self._done = self._agent.observation(observation), 0.0, False
 
     def step(self) -> None:
         """See `Simulation`."""
-        action: Any = self.action[0] + self._first
-        space = self.environment.action_space
-        action = (
-            int(action[0])
-            if isinstance(space, self._spaces.Discrete)
-            else action.reshape(space.shape).astype(space.dtype)
-        )
+        action = self._agent.action(self.action[0])
         observation, reward, terminated, truncated, _ = self.environment.step(action)
-        self._observation, self._reward = self._named(observation), float(reward)
+        self._observation, self._reward = self._agent.observation(observation), float(reward)
         self._done = bool(terminated or truncated)
-
-    def _actions(self, space: Any) -> tuple[Continuous | Discrete, Any]:
-        """Returns the space, and its least values, from which Discrete ones count."""
-        match space:
-            case self._spaces.Discrete():
-                return Discrete(int(space.n)), int(space.start)
-            case self._spaces.MultiDiscrete():
-                choices = np.ravel(space.nvec)
-                return Discrete(choices.tolist(), len(choices)), np.ravel(space.start)
-            case self._spaces.MultiBinary():
-                return Discrete(2, int(np.prod(space.shape))), 0
-            case self._spaces.Box() if np.issubdtype(space.dtype, np.floating):
-                return Continuous(space.shape, space.low, space.high), 0
-        raise PolicyError(f"the environment's actions are {space}: Discrete, MultiDiscrete, MultiBinary or a float Box")
-
-    def _named(self, observation: Any) -> Observation:
-        space = self.environment.observation_space
-        if self._names is None and isinstance(space, self._spaces.Dict):
-            return {key: _scalar(self._spaces.flatten(each, observation[key])) for key, each in space.spaces.items()}
-        numbers = np.asarray(self._spaces.flatten(space, observation)).tolist()
-        names = self._names or [f"obs_{index}" for index in range(len(numbers))]
-        return dict(zip(names, numbers, strict=True))
-
-
-def _scalar(flat: Any) -> Any:
-    numbers: NDArray[Any] = np.asarray(flat)
-    return numbers.tolist() if len(numbers) > 1 else numbers[0].item()

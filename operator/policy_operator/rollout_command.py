@@ -1,8 +1,10 @@
-"""`policyserver rollout`: plays a Gymnasium environment with a policy; needs the client, which few servers have."""
+"""`policyserver rollout`: plays an environment with a policy; needs the client, which few servers have."""
 
 import os
+from contextlib import closing
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,7 +22,14 @@ class RolloutFailed(PolicyOperatorError):
 
 
 def rollout(
-    environment: Annotated[str, typer.Argument(metavar="ENV", help="A Gymnasium environment, such as CartPole-v1.")],
+    environment: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENV",
+            help="A Gymnasium environment, such as CartPole-v1, or what makes a PettingZoo one, as"
+            " mpe2.simple_spread_v3:parallel_env.",
+        ),
+    ],
     url: Annotated[str | None, typer.Option(help="The policy server's URL, as `policyserver up` prints it.")] = None,
     api_key_file: Annotated[
         Path | None, typer.Option(help=f"A file with its API key; without one, {KEY_VARIABLE} in the environment.")
@@ -37,7 +46,7 @@ def rollout(
     out_csv: Annotated[Path | None, typer.Option(help="A file for a line for each step.")] = None,
     summary_csv: Annotated[Path | None, typer.Option(help="A file for a line for each episode.")] = None,
 ) -> None:
-    """Play episodes of a Gymnasium environment with a policy, and show how many steps and how much reward there were.
+    """Play episodes of an environment with a policy, and show how many steps and how much reward there were.
 
     The policy gets the numbers of an observation in the environment's order, whatever the schema calls them.
 
@@ -50,17 +59,29 @@ def rollout(
     try:
         import gymnasium  # noqa: PLC0415 -- most commands don't need it
 
-        from policy_client import GymnasiumSimulation, PolicyError  # noqa: PLC0415 -- as above
+        from policy_client import GymnasiumSimulation, PettingZooSimulation, PolicyError  # noqa: PLC0415 -- as above
     except ImportError as error:
         raise RolloutFailed(f"{error}: pip install 'policyserver[client]' gymnasium") from None
     try:
         policy = _policy(url, api_key_file, local, seed, feedback)
-        with gymnasium.make(environment) as made:
-            GymnasiumSimulation(made, seed=seed).run(policy, out_csv, summary_csv, episodes)
+        made = _made(environment)
+        kind = GymnasiumSimulation if isinstance(made, gymnasium.Env) else PettingZooSimulation
+        simulation = kind(made, seed=seed)
+        with closing(made):
+            simulation.run(policy, out_csv, summary_csv, episodes)
     except (PolicyError, gymnasium.error.Error, ImportError) as error:
         raise RolloutFailed(" ".join(str(error).split())) from None
     except OSError as error:
         raise RolloutFailed(f"{error.filename}: {error.strerror}") from None
+
+
+def _made(environment: str) -> Any:
+    """Returns an environment: what `module:attribute` makes, or Gymnasium's, whose names may have a module, too."""
+    import gymnasium  # noqa: PLC0415 -- as above
+
+    module, _, attribute = environment.partition(":")
+    make = getattr(import_module(module), attribute, None) if module and attribute else None
+    return make() if callable(make) else gymnasium.make(environment)
 
 
 def _policy(
