@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.cluster import base_image, buildah
+from tests.cluster import base_image, build, buildah
 from tests.cluster.errors import ClusterError, Unsupported
 from tests.e2e import demo, installation
 from tests.e2e.kubectl import KubectlFailed
@@ -93,6 +93,8 @@ def _demo(target: Target, rest: list[str]) -> int:
 
 def _test(target: Target, rest: list[str]) -> int:
     _up(target, [])
+    if target.cluster is not None:
+        build.ensure(("helm",))
     with stage("tests"):
         suite = SUITE if target.cluster is not None else SUITE[1:]
         command = [sys.executable, "-m", "pytest", f"--timeout={TEST_SECONDS}", "--durations=10", *suite, *rest]

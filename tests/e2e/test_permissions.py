@@ -9,7 +9,8 @@ import yaml
 
 from tests.e2e import installation
 from tests.e2e.bundles import preferring
-from tests.e2e.space import Space
+from tests.e2e.routed import Routed
+from tests.e2e.space import SCHEMA, Space
 from tests.e2e.target import Target
 from tests.integration.operator_core import audit
 
@@ -59,6 +60,20 @@ def test_configurations_that_no_pod_needs_any_more_are_gone(space: Space, tmp_pa
         first = first or configurations()
     assert len(first) == 1
     space.wait_for(lambda: not first & configurations(), "the end of the first configuration")
+
+
+def test_a_store_that_no_replica_needs_any_more_is_gone(space: Space, tmp_path: Path) -> None:
+    uri = space.tools.serve("store.zip", preferring(1, tmp_path / "bundle"))
+    Routed(space, "shrunk", {"one": uri, "two": uri}, schema=SCHEMA, replicas=2).apply({"mode": "UCB1"})
+
+    def store() -> list[str]:
+        told = space.kubectl("get", "statefulsets,services", f"--namespace={space.name}", "--output=name")
+        return [name for name in told.split() if name.endswith("/shrunk-store")]
+
+    space.wait_for(lambda: len(store()) == 2, "the store")
+    space.wait_until_ready("shrunk")
+    space.kubectl("scale", "policyserver/shrunk", "--replicas=1", f"--namespace={space.name}")
+    space.wait_for(lambda: not store(), "its end")
 
 
 def test_the_operator_used_all_of_its_role_and_nothing_else(
