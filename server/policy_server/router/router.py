@@ -18,8 +18,8 @@ from policy_server.router.store import State
 
 _SERIES_SECONDS = 0.1
 """For how long ids say the same time, and what they have in common is sealed once."""
-_MOST_AHEAD = 64
-"""How many decisions are drawn at a time."""
+_MOST_AHEAD = 32
+"""How many decisions are drawn at a time: together they are smaller than a processor's first cache."""
 
 
 class Router:
