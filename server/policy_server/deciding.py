@@ -131,8 +131,10 @@ class Alone:
         return await answered_by(self.engine, 1, lambda: self.engine.distribution(vector, state))
 
     def _counted(self, start: float, vector: Vectors, decision: Decision) -> Decision:
-        self._tally.inferred(perf_counter() - start)
-        self._watch.observe(vector)
+        end = perf_counter()
+        self._tally.inferences.count(end - start)
+        if end >= self._watch.due:
+            self._watch.observe(vector)
         self._tally.chose(decision.actions)
         return decision
 

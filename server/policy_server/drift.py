@@ -61,12 +61,16 @@ class DriftTally:
 
 
 class Drift:
-    """Looks at the inputs of one model."""
+    """Looks at the inputs of one model.
+
+    Attributes:
+        due: when the next sample is, by the clock; before that, `observe` does nothing.
+    """
 
     def __init__(self, schema: Schema, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Takes what the model's inputs are, and how many; `clock` tells seconds."""
         self._clock = clock
-        self._next = clock()
+        self.due = clock()
         names, self._least, self._greatest = _features(schema, size)
         self._names = names[:MOST_FEATURES]
         own = len(self._names)
@@ -83,9 +87,9 @@ class Drift:
     def observe(self, vector: NDArray[np.float32]) -> None:
         """Looks at an input `(1, size)`, or at the first of several, if it is time to."""
         now = self._clock()
-        if now < self._next:
+        if now < self.due:
             return
-        self._next = now + PAUSE_SECONDS
+        self.due = now + PAUSE_SECONDS
         self._sample(vector[0])
 
     def tally(self) -> DriftTally:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from math import inf
 
 from policy_server.deciding import Vectors
-from policy_server.drift import Drift
+from policy_server.drift import PAUSE_SECONDS, Drift
 from policy_server.engine import Decision, Engine
 from policy_server.router.errors import IdRefused
 from policy_server.router.routed import Routed
@@ -38,6 +38,7 @@ class Ledger:
         self._engines = engines
         self._shadows = shadows if shadows else None
         self._log = decision_log
+        self._looks_at = 0.0
         self._name = engines[0].config.name
         self._tallies = tallies
         self._policies = [tallies.policy(self._name, engine.name) for engine in engines]
@@ -59,7 +60,9 @@ class Ledger:
             router.availability.answered(arm)
         if self._shadows is None and not self.logs:
             tally.chose(decision.actions)
-            self._watches[arm].observe(vector)
+            if now >= self._looks_at:  # a few times a second
+                self._looks_at = now + PAUSE_SECONDS
+                self._watches[arm].observe(vector)
         else:
             self.acted(routed, vector, decision, now, router.propensities)
 
