@@ -13,7 +13,7 @@ from policy_operator.api_policies import Model, answering
 from policy_operator.errors import InvalidPolicyServerError, InvalidSchemaTextError
 from policy_operator.schema_text import parse_schema_text
 from policy_server.config import (
-    EPISODE,
+    EPISODE_RULE,
     LEARNING,
     PolicyConfig,
     RouterConfig,
@@ -22,6 +22,7 @@ from policy_server.config import (
     RoutingConfig,
     Schema,
     ServerConfig,
+    hides_episodes,
 )
 
 PASSWORD_KEY = "password"  # noqa: S105 - the key in a Secret
@@ -42,13 +43,8 @@ def resolve_schema(server: PolicyServer, config_map: Mapping[str, str] | None) -
     InvalidPolicyServerError says what is wrong with it, with the line in the text.
     """
     resolved = _resolved(server, config_map)
-    if server.is_routed and any(observation.name == EPISODE for observation in resolved.schema.observations):
-        raise InvalidPolicyServerError(
-            [
-                f"the schema has an observation {EPISODE}, and there are several policies: requests hold the id of an"
-                " episode under that name; rename the observation"
-            ]
-        )
+    if server.is_routed and hides_episodes(resolved.schema):
+        raise InvalidPolicyServerError([EPISODE_RULE])
     return resolved
 
 

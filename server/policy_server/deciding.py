@@ -22,7 +22,6 @@ Result = TypeVar("Result")
 Vectors = NDArray[np.float32]
 """The model's inputs, `(n, size)`."""
 
-
 Decided = tuple[Decision, Routed | None]
 """A decision, and how a router came to it, if one did."""
 
@@ -80,7 +79,7 @@ class Alone:
 
     def __init__(self, engine: Engine, tallies: Tallies) -> None:
         self.engine = engine
-        self.slow = engine.slow_for(1)
+        self.slow = engine.slow
         self._tally = tallies.policy(engine.config.name, engine.name)
         self._tally.loaded(engine.policy.manifest.model_sha256)
         self._watch = self._tally.watch = Drift(engine.schema, engine.policy.manifest.observation_size)
@@ -113,10 +112,10 @@ class Alone:
         decisions, parameters = await answered_by(
             self.engine, len(vectors), lambda: self.engine.decide(vectors, states, deterministic=deterministic)
         )
-        self._tally.inferred(perf_counter() - start)
+        end = perf_counter()
+        self._tally.inferences.count(end - start)
         for row, decision in enumerate(decisions):
-            self._tally.chose(decision.actions)
-            self._watch.observe(vectors[row : row + 1])
+            self._act(vectors[row : row + 1], decision, end)
         return decisions, parameters, None
 
     async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
@@ -133,10 +132,12 @@ class Alone:
     def _counted(self, start: float, vector: Vectors, decision: Decision) -> Decision:
         end = perf_counter()
         self._tally.inferences.count(end - start)
-        if end >= self._watch.due:
-            self._watch.observe(vector)
-        self._tally.chose(decision.actions)
+        self._act(vector, decision, end)
         return decision
+
+    def _act(self, vector: Vectors, decision: Decision, now: float) -> None:
+        self._tally.chose(decision.actions)
+        self._watch.observe(vector, now)
 
 
 async def answered_by(engine: Engine, rows: int, answer: Callable[[], Result], patience: float | None = None) -> Result:

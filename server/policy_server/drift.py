@@ -1,12 +1,12 @@
 """Whether what a policy observes is still what its model saw at first.
 
-A few observations a second are looked at, never more: a request that isn't among them costs a glance at the clock. Each
+A few observations a second are looked at, never more: a request that isn't among them costs a comparison. Each
 feature's newest samples are compared with its first ones by the population stability index (PSI): 0 where both are
 spread alike, about 0.1 where it moves, beyond 0.25 where it is another one.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -61,16 +61,11 @@ class DriftTally:
 
 
 class Drift:
-    """Looks at the inputs of one model.
+    """Looks at the inputs of one model; times are seconds on any one clock."""
 
-    Attributes:
-        due: when the next sample is, by the clock; before that, `observe` does nothing.
-    """
-
-    def __init__(self, schema: Schema, size: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Takes what the model's inputs are, and how many; `clock` tells seconds."""
-        self._clock = clock
-        self.due = clock()
+    def __init__(self, schema: Schema, size: int) -> None:
+        """Takes what the model's inputs are, and how many."""
+        self._due = -math.inf
         names, self._least, self._greatest = _features(schema, size)
         self._names = names[:MOST_FEATURES]
         own = len(self._names)
@@ -84,13 +79,11 @@ class Drift:
         self._columns = np.arange(own)
         self._lock = Lock()
 
-    def observe(self, vector: NDArray[np.float32]) -> None:
+    def observe(self, vector: NDArray[np.float32], now: float) -> None:
         """Looks at an input `(1, size)`, or at the first of several, if it is time to."""
-        now = self._clock()
-        if now < self.due:
-            return
-        self.due = now + PAUSE_SECONDS
-        self._sample(vector[0])
+        if now >= self._due:
+            self._due = now + PAUSE_SECONDS
+            self._sample(vector[0])
 
     def tally(self) -> DriftTally:
         """Returns what was seen until now; may be asked by any thread."""

@@ -157,10 +157,6 @@ class PolicyTally:
         """Notes which model it has now."""
         self.digest = digest
 
-    def inferred(self, seconds: float) -> None:
-        """Counts an inference."""
-        self.inferences.count(seconds)
-
     def chose(self, actions: Actions) -> None:
         """Counts the actions of one decision; real numbers are not counted."""
         counts = self.actions

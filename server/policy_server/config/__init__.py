@@ -6,6 +6,13 @@ Field descriptions are written for `kubectl explain`, because the resource reuse
 
 from policy_server.config.base import ConfigModel, first_problem
 from policy_server.config.models import MODEL_CREDENTIALS, Framework, ModelFormat, ModelOutput
+from policy_server.config.ray import (
+    SCALING_ORDER_RULE,
+    SCALING_RULE,
+    SCALING_TARGET_RULE,
+    RayConfig,
+    ScalingConfig,
+)
 from policy_server.config.routing import (
     CANARY_RULE,
     EPSILON_RULE,
@@ -24,16 +31,28 @@ from policy_server.config.routing import (
     seconds,
 )
 from policy_server.config.schema import Observation, ObservationType, Schema, Width
-from policy_server.config.server import EPISODE, PolicyConfig, RoutingConfig, ServerConfig, StoreConfig
+from policy_server.config.server import (
+    EPISODE,
+    EPISODE_RULE,
+    PolicyConfig,
+    RoutingConfig,
+    ServerConfig,
+    StoreConfig,
+    hides_episodes,
+)
 
 __all__ = [
     "CANARY_RULE",
     "EPISODE",
+    "EPISODE_RULE",
     "EPSILON_RULE",
     "HORIZON_RULE",
     "LEARNING",
     "MIN_PULLS_RULE",
     "MODEL_CREDENTIALS",
+    "SCALING_ORDER_RULE",
+    "SCALING_RULE",
+    "SCALING_TARGET_RULE",
     "ConfigModel",
     "DecisionLog",
     "Duration",
@@ -45,16 +64,19 @@ __all__ = [
     "ObservationType",
     "PolicyConfig",
     "PolicyName",
+    "RayConfig",
     "RewardBounds",
     "RewardDiscount",
     "RouterConfig",
     "RouterMode",
     "RouterSettingsFile",
     "RoutingConfig",
+    "ScalingConfig",
     "Schema",
     "ServerConfig",
     "StoreConfig",
     "Width",
     "first_problem",
+    "hides_episodes",
     "seconds",
 ]

@@ -6,10 +6,20 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from policy_server.config.base import ConfigModel
+from policy_server.config.ray import RayConfig, ScalingConfig
 from policy_server.config.schema import Schema
 
 EPISODE = "episode_id"
 """The key under which requests and answers of routed servers hold an episode's id; no observation can have it."""
+EPISODE_RULE = (
+    f"the schema has an observation {EPISODE}, and there is a router: requests hold the id of an episode under that"
+    " name; rename the observation"
+)
+
+
+def hides_episodes(schema: Schema) -> bool:
+    """Whether a schema breaks EPISODE_RULE, where there is a router."""
+    return any(observation.name == EPISODE for observation in schema.observations)
 
 
 class PolicyConfig(ConfigModel):
@@ -21,6 +31,8 @@ class PolicyConfig(ConfigModel):
     """The folder that an importer wrote."""
     shadow: bool = False
     """Whether it answers only to be compared with the policy that was chosen."""
+    scaling: ScalingConfig | None = None
+    """How many processes of Ray answer for it; where not said, as `ray` says."""
 
 
 class StoreConfig(ConfigModel):
@@ -74,6 +86,8 @@ class ServerConfig(ConfigModel):
     """A folder in which each file holds one accepted key, as Kubernetes mounts a Secret."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 1_048_576
     """The largest request body that is read; beyond it the answer is 413."""
+    ray: RayConfig | None = None
+    """Has Ray Serve answer for the policies; without it they are loaded where requests arrive."""
     seed: int | None = None
     """Makes the sampled actions and the routers' draws repeatable; without it they are not."""
 

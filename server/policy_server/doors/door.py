@@ -1,6 +1,7 @@
 """What every door has: the application it opens into, what decides behind it, and what is said and counted alike."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, NotRequired
 
 from fastapi import Depends, FastAPI, Header
@@ -77,12 +78,12 @@ class Door:
     keys: ApiKeys | None = None
     short: dict[str, FastPath] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         """What all policies have in common."""
         return self.answering.engine
 
-    @property
+    @cached_property
     def routing(self) -> Routing | None:
         """The router, if there is one."""
         return self.answering if isinstance(self.answering, Routing) else None
@@ -90,8 +91,7 @@ class Door:
     @property
     def decider(self) -> Decider:
         """What answers a request that begins now."""
-        answering = self.answering
-        return answering.graph if isinstance(answering, Routing) else answering
+        return self.answering.graph if isinstance(self.answering, Routing) else self.answering
 
     def shorten(self, path: str, body: Any, answer: Answer) -> None:
         """Gives a POST route a short way: `answer` makes its body of a validated one. Slow policies have none."""

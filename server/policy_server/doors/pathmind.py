@@ -72,19 +72,10 @@ def open_pathmind(door: Door) -> None:
         engine.policy.manifest.observation_size, door.context_types()
     )
 
-    if door.routing is None and engine.policy.recurrence is None:
-        vector_of, decide, json = engine.vector, door.decider.decide, answers.json
-
-        def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> bytes:
-            """As below, where there is nothing but the observation."""
-            del episode
-            return json(decide(vector_of(body), None, None, deterministic=deterministic))
-    else:
-
-        def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> bytes:
-            """Answers a validated observation on the short way."""
-            state, episode = door.take_context(body, episode)
-            return answers.json(door.decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
+    def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> bytes:
+        """Answers a validated observation on the short way."""
+        state, episode = door.take_context(body, episode)
+        return answers.json(door.decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
 
     def raw_at_once(body: dict[str, Any], episode: str | None) -> bytes:
         state, episode = door.take_context(body, episode)

@@ -32,7 +32,10 @@ class Mode(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ABTest:
-    """Fixed weights, one for each arm, in any unit; an arm of weight 0 gets nothing, whatever happens to others."""
+    """Fixed weights, one for each arm, in any unit; an arm of weight 0 gets nothing, whatever happens to others.
+
+    A canary is an arm of two, with what a hundred leaves to the other.
+    """
 
     weights: tuple[float, ...]
     learns = False
@@ -41,26 +44,6 @@ class ABTest:
         """Returns the weights of those that work."""
         del arms
         return Shares([weight * works for weight, works in zip(self.weights, working, strict=True)])
-
-
-@dataclass(frozen=True, slots=True)
-class Canary:
-    """A stable arm, and a new one that gets part of its traffic.
-
-    Attributes:
-        weight: the canary's share, from 0, which only loads it, to 1, which promotes it.
-        canary: the index of the new arm; the other of the two is the stable one.
-    """
-
-    weight: float
-    canary: int = 1
-    learns = False
-
-    def choices(self, arms: Sequence[Statistics], working: Sequence[bool]) -> Choices:
-        """Returns both shares."""
-        shares = [1 - self.weight, 1 - self.weight]
-        shares[self.canary] = self.weight
-        return ABTest(tuple(shares)).choices(arms, working)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,13 +190,12 @@ class Graph:
     def _known(self, episode: str, now: float) -> Routed:
         """Returns a decision of an episode that goes on; raises MustWait where only the store can tell its arm."""
         try:
-            routed = self.router.resume(episode, now)
+            return self.router.resume(episode, now)
         except NotIssued:
             known = self.named.known(episode, now)
-            if known is None:
-                raise MustWait from None
-            routed = known
-        return routed
+        if known is None:
+            raise MustWait
+        return known
 
     async def _asked(self, episode: str | None, now: float) -> Routed:
         if episode is None:

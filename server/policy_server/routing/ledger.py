@@ -5,7 +5,7 @@ from contextlib import suppress
 from math import inf
 
 from policy_server.deciding import Vectors
-from policy_server.drift import PAUSE_SECONDS, Drift
+from policy_server.drift import Drift
 from policy_server.engine import Decision, Engine
 from policy_server.router.errors import IdRefused
 from policy_server.router.routed import Routed
@@ -38,7 +38,6 @@ class Ledger:
         self._engines = engines
         self._shadows = shadows if shadows else None
         self._log = decision_log
-        self._looks_at = 0.0
         self._name = engines[0].config.name
         self._tallies = tallies
         self._policies = [tallies.policy(self._name, engine.name) for engine in engines]
@@ -47,24 +46,10 @@ class Ledger:
             tally.watch = watch
 
     def answered(self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float) -> None:
-        """Notes the answer to one observation, made at `now` by an inference of so many seconds.
-
-        It is what the others do, for a policy that was chosen, in one call.
-        """
-        arm, router = routed.arm, self._router
-        tally = self._policies[arm]
-        tally.inferences.count(seconds)
-        tally.decisions += 1
-        router.answered(routed, now)
-        if router.availability.troubled:
-            router.availability.answered(arm)
-        if self._shadows is None and not self.logs:
-            tally.chose(decision.actions)
-            if now >= self._looks_at:  # a few times a second
-                self._looks_at = now + PAUSE_SECONDS
-                self._watches[arm].observe(vector)
-        else:
-            self.acted(routed, vector, decision, now, router.propensities)
+        """Notes the answer to one observation, made at `now` by an inference of so many seconds."""
+        self.inferred(routed.arm, seconds)
+        self.decided(routed, now)
+        self.acted(routed, vector, decision, now, self._router.propensities)
 
     def inferred(self, arm: int, seconds: float) -> None:
         """Notes how long an inference took."""
@@ -84,7 +69,7 @@ class Ledger:
         """Notes what was done about one observation; `shares` are those under which the policy was drawn."""
         arm = routed.arm
         self._policies[arm].chose(decision.actions)
-        self._watches[arm].observe(vector)
+        self._watches[arm].observe(vector, now)
         if self._shadows is not None and not routed.fallback:
             self._shadows.take(self._engines[arm], vector)
         if self.logs:

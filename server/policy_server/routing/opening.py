@@ -8,7 +8,7 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-from policy_server.config import EPISODE, ServerConfig, StoreConfig
+from policy_server.config import EPISODE_RULE, ServerConfig, StoreConfig, hides_episodes
 from policy_server.errors import ConfigError
 from policy_server.router.arms import Arm
 from policy_server.router.beginning import Beginning
@@ -39,11 +39,8 @@ def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.tim
     told = config.routing
     if told is None:
         raise AssertionError("the configuration has a router")
-    if any(observation.name == EPISODE for observation in config.observation_schema.observations):
-        raise ConfigError(
-            f"the schema has an observation {EPISODE}, and there is a router: requests hold the id of an episode under"
-            " that name; rename the observation"
-        )
+    if hides_episodes(config.observation_schema):
+        raise ConfigError(EPISODE_RULE)
     settings = SettingsFile(told.settings)
     policies = Policies(config, clock())
     arms = [Arm(engine.name, engine.policy.manifest.model_sha256) for engine in policies.answering]
@@ -56,7 +53,12 @@ def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.tim
     state, away = asyncio.run(_opened(make(), arms, config.name, clock()))
 
     def nonce_of(name: str) -> bytes:
-        return _nonce(routing, name)
+        """Returns what all ids of an episode have in common, also the client's own name of it."""
+        sealer = routing.router.sealer
+        try:
+            return sealer.opened(name, clock(), inf).nonce
+        except IdRefused:
+            return sealer.named(0, 0, None, name).nonce
 
     decision_log = DecisionLog(config.name, told.decision_log, told.settings.parent, nonce_of)
     routing = Routing(policies, settings, make(), state, decision_log, tallies, clock)
@@ -64,15 +66,6 @@ def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.tim
     pause = _EMBEDDED_PAUSE if embedded else _SHARED_PAUSE
     tells = embedded or told.store.snapshot is not None
     return routing, Upkeep(routing, tallies, pause, tells=tells, store_away=away)
-
-
-def _nonce(routing: Routing, name: str) -> bytes:
-    """Returns what all ids of an episode have in common, also the client's own name of it."""
-    sealer = routing.router.sealer
-    try:
-        return sealer.opened(name, routing.clock(), inf).nonce
-    except IdRefused:
-        return sealer.named(0, 0, None, name).nonce
 
 
 def _store_maker(told: StoreConfig) -> Callable[[], Store]:

@@ -30,6 +30,7 @@ class Policies:
             PolicyServerError: none that may answer can be.
         """
         self._config = config
+        self._shadow_names = {policy.name for policy in config.policies if policy.shadow}
         self.troubles: dict[str, str] = {}
         self._engines: dict[str, Engine] = {}
         self._retries: dict[str, tuple[float, float]] = {}
@@ -78,10 +79,6 @@ class Policies:
                     del self.troubles[policy.name], self._retries[policy.name]
                     log.info("%s: policy %s is loaded now", self._config.name, policy.name)
         return len(self._engines) > before
-
-    @property
-    def _shadow_names(self) -> set[str]:
-        return {policy.name for policy in self._config.policies if policy.shadow}
 
     def _load(self, policy: PolicyConfig) -> None:
         engine = Engine.load(self._config, policy)

@@ -167,6 +167,9 @@ def test_a_server_of_several_policies_is_told_all_of_them_and_where_its_router_f
         (routed(policy("a")), "ABTest", {"a": 1}),
         (routed(policy("a"), policy("b", shadow=True)), "ABTest", {"a": 1}),
         (routed(policy("a", weight=90), policy("b"), mode="ABTest"), "ABTest", {"a": 90, "b": 1}),
+        (routed(mode="Canary", canary="b", canaryPercent=5), "Canary", {"a": 95, "b": 5}),
+        (routed(mode="Canary", canary="a", canaryPercent=20), "Canary", {"a": 20, "b": 80}),
+        (routed(mode="Canary", canary="b", canaryPercent=0), "Canary", {"a": 100, "b": 0}),
         (routed(mode="UCB1", minPulls=2, store={"redis": {"url": "redis://valkey"}}), "UCB1", {}),
     ],
 )

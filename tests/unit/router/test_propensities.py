@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from policy_server.router.modes import ABTest, Canary, EpsilonGreedy, Mode
+from policy_server.router.modes import ABTest, EpsilonGreedy, Mode
 from policy_server.router.quadrature import beta_wins, gaussian_wins
 from policy_server.router.rewards import Statistics
 from policy_server.router.thompson import ThompsonSampling, best_arm_probabilities
@@ -34,7 +34,7 @@ def assert_true(drawn: list[tuple[int, float | None]], arms: int) -> None:
     ("mode", "arms"),
     [
         (ABTest((5, 3, 2)), THREE),
-        (Canary(0.05), TWO),
+        (ABTest((95, 5)), TWO),
         (EpsilonGreedy(0.2), THREE),
         (EpsilonGreedy(0.2, min_pulls=50), THREE),
         (ThompsonSampling(), THREE),

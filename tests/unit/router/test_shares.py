@@ -6,7 +6,7 @@ from scipy import stats
 
 from policy_server.router.choices import Shares
 from policy_server.router.errors import NoArmLeft
-from policy_server.router.modes import ABTest, Canary, EpsilonGreedy, Mode
+from policy_server.router.modes import ABTest, EpsilonGreedy, Mode
 from tests.unit.router.routers import NOW, arm, fail, router, state
 
 DRAWS = 100_000
@@ -38,13 +38,9 @@ def test_shares_are_exact_with_frozen_state(mode: Mode, shares: list[float]) -> 
 
 @pytest.mark.parametrize("weight", [0, 0.01, 0.1, 0.5, 1])
 def test_a_canary_gets_its_weight_from_dark_launch_to_promotion(weight: float) -> None:
-    choices = Canary(weight).choices([arm(0, 0)] * 2, [True, True])
+    choices = ABTest((1 - weight, weight)).choices([arm(0, 0)] * 2, [True, True])
     source = random.Random(2)
     assert_exact(Counter(choices.draw(source)[0] for _ in range(DRAWS)), [1 - weight, weight])
-
-
-def test_the_canary_may_be_named_first() -> None:
-    assert Canary(0.2, canary=0).choices([arm(0, 0)] * 2, [True, True]).propensities == pytest.approx((0.2, 0.8))
 
 
 def test_of_equally_good_arms_the_first_is_best() -> None:
@@ -76,7 +72,7 @@ def test_the_share_of_an_arm_that_is_out_goes_to_the_others(mode: Mode, shares: 
 
 def test_an_arm_without_weight_gets_nothing_even_when_all_others_are_out() -> None:
     with pytest.raises(NoArmLeft, match="fallback"):
-        Canary(0).choices([arm(0, 0)] * 2, [False, True])
+        ABTest((1, 0)).choices([arm(0, 0)] * 2, [False, True])
     for impossible in ([0.0, 0.0], [float("nan"), 1.0], [-1.0, 2.0], [float("inf"), 1.0]):
         with pytest.raises(NoArmLeft):
             Shares(impossible)
