@@ -113,9 +113,10 @@ class Alone:
             self.engine, len(vectors), lambda: self.engine.decide(vectors, states, deterministic=deterministic)
         )
         end = perf_counter()
-        self._tally.inferences.count(end - start)
+        self._tally.note(end - start)
         for row, decision in enumerate(decisions):
-            self._act(vectors[row : row + 1], decision, end)
+            self._tally.note(None, decision.actions)
+            self._watch.observe(vectors[row : row + 1], end)
         return decisions, parameters, None
 
     async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
@@ -131,13 +132,9 @@ class Alone:
 
     def _counted(self, start: float, vector: Vectors, decision: Decision) -> Decision:
         end = perf_counter()
-        self._tally.inferences.count(end - start)
-        self._act(vector, decision, end)
+        self._tally.note(end - start, decision.actions)
+        self._watch.observe(vector, end)
         return decision
-
-    def _act(self, vector: Vectors, decision: Decision, now: float) -> None:
-        self._tally.chose(decision.actions)
-        self._watch.observe(vector, now)
 
 
 async def answered_by(engine: Engine, rows: int, answer: Callable[[], Result], patience: float | None = None) -> Result:

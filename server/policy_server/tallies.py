@@ -1,12 +1,17 @@
-"""What a process counts: plain numbers, so that counting takes a fraction of a microsecond.
+"""What a process counts.
 
-They are added to by one thread, the event loop's, and read by any; several processes' are added up.
+Requests only note what there is to count. It is counted many at a time, where the counters are in the processor's cache
+already: between two requests, fetching them takes longer than counting. The event loop's thread notes, any reads, by
+copying; several processes' tallies are added up.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 from policy_server.drift import Drift, DriftTally
 from policy_server.router.report import RouterReport
@@ -17,7 +22,29 @@ LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0
 INFERENCE_BUCKETS = (0.00001, 0.000025, 0.00005, *LATENCY_BUCKETS)
 # Actions beyond this index are counted as one, so that a large action space can't flood Prometheus.
 MOST_ACTIONS = 64
+_MOST_NOTED = 64
+_COUNTING = Lock()
 Key = TypeVar("Key")
+
+
+@dataclass
+class _Noted(ABC):
+    """Counts what was noted.
+
+    Attributes:
+        noted: what isn't counted yet, each as `_count` takes it.
+    """
+
+    noted: deque[tuple[Any, ...]] = field(default_factory=deque)
+
+    def settle(self) -> None:
+        """Counts what was noted; whoever reads does that first."""
+        with _COUNTING:
+            while self.noted:
+                self._count(*self.noted.popleft())
+
+    @abstractmethod
+    def _count(self, *noted: Any) -> None: ...
 
 
 @dataclass
@@ -57,7 +84,7 @@ def _inferences() -> Durations:
 
 
 @dataclass
-class RouteTally:
+class RouteTally(_Noted):
     """The requests of one route.
 
     Attributes:
@@ -70,11 +97,17 @@ class RouteTally:
 
     def count(self, code: int, seconds: float) -> None:
         """Counts a request that was answered with `code` after so many seconds."""
+        self.noted.append((code, seconds))
+        if len(self.noted) >= _MOST_NOTED:
+            self.settle()
+
+    def _count(self, code: int, seconds: float) -> None:
         self.codes[code] = self.codes.get(code, 0) + 1
         self.durations.count(seconds)
 
     def add(self, other: "RouteTally") -> None:
         """Adds what another process counted."""
+        other.settle()
         _add(self.codes, other.codes)
         self.durations.add(other.durations)
 
@@ -126,7 +159,7 @@ class ShadowTally:
 
 
 @dataclass
-class PolicyTally:
+class PolicyTally(_Noted):
     """One policy's decisions.
 
     Attributes:
@@ -157,16 +190,24 @@ class PolicyTally:
         """Notes which model it has now."""
         self.digest = digest
 
-    def chose(self, actions: Actions) -> None:
-        """Counts the actions of one decision; real numbers are not counted."""
-        counts = self.actions
+    def note(self, seconds: float | None = None, actions: Actions | tuple[()] = (), decisions: int = 0) -> None:
+        """Counts an inference of so many seconds, the actions of a decision, a router's decision, or all of them."""
+        self.noted.append((seconds, actions, decisions))
+        if len(self.noted) >= _MOST_NOTED:
+            self.settle()
+
+    def _count(self, seconds: float | None, actions: Actions | tuple[()], decisions: int) -> None:
+        if seconds is not None:
+            self.inferences.count(seconds)
+        self.decisions += decisions
         for component, action in enumerate(actions):
-            if isinstance(action, int):
+            if isinstance(action, int):  # real numbers are not counted
                 key = component, min(action, MOST_ACTIONS)
-                counts[key] = counts.get(key, 0) + 1
+                self.actions[key] = self.actions.get(key, 0) + 1
 
     def add(self, other: "PolicyTally") -> None:
         """Adds what another process counted."""
+        other.settle()
         self.digest = other.digest or self.digest
         _add(self.actions, other.actions)
         self.inferences.add(other.inferences)

@@ -13,9 +13,14 @@ _SKEW = 120
 
 
 class Feedback:
-    """Hands rewards to the store; times are seconds since 1970."""
+    """Hands rewards to the store; times are seconds since 1970.
+
+    Attributes:
+        recorded: how many it has handed over.
+    """
 
     def __init__(self, router: Router, store: Store) -> None:
+        self.recorded = 0
         self._router = router
         self._store = store
 
@@ -55,7 +60,7 @@ class Feedback:
         wait = told.longest_episode if episode else told.horizon.wait
         if not episode and now - issued.time / 1000 > wait:
             return Outcome.LATE
-        return await self._store.record(
+        return await self._record(
             Reward(
                 nonce=issued.nonce,
                 arm=issued.arm,
@@ -87,4 +92,9 @@ class Feedback:
         at = int(1000 * now)
         bucket = told.horizon.bucket(at)
         tag = self._router.arms[arm].tag
-        return await self._store.record(Reward(secrets.token_bytes(NONCE_BYTES), tag, bucket, reward, at, at))
+        return await self._record(Reward(secrets.token_bytes(NONCE_BYTES), tag, bucket, reward, at, at))
+
+    async def _record(self, reward: Reward) -> Outcome:
+        outcome = await self._store.record(reward)
+        self.recorded += 1
+        return outcome

@@ -47,33 +47,41 @@ class Ledger:
 
     def answered(self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float) -> None:
         """Notes the answer to one observation, made at `now` by an inference of so many seconds."""
-        self.inferred(routed.arm, seconds)
-        self.decided(routed, now)
-        self.acted(routed, vector, decision, now, self._router.propensities)
+        arm, router = routed.arm, self._router
+        self._policies[arm].note(seconds, decision.actions, 1)
+        router.answered(routed, now)
+        if router.availability.troubled:
+            router.availability.answered(arm)
+        self._watches[arm].observe(vector, now)
+        if self.logs or self._shadows is not None:
+            self._show(routed, vector, decision, now, router.propensities)
 
     def inferred(self, arm: int, seconds: float) -> None:
         """Notes how long an inference took."""
-        self._policies[arm].inferences.count(seconds)
+        self._policies[arm].note(seconds)
 
     def decided(self, routed: Routed, now: float) -> None:
         """Notes an answered request, however many rows it has."""
         if routed.fallback:
             self._policies[routed.arm].fallbacks += 1
             return
-        self._policies[routed.arm].decisions += 1
+        self._policies[routed.arm].note(decisions=1)
         self._router.answered(routed, now)
         if self._router.availability.troubled:
             self._router.availability.answered(routed.arm)
 
     def acted(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
         """Notes what was done about one observation; `shares` are those under which the policy was drawn."""
-        arm = routed.arm
-        self._policies[arm].chose(decision.actions)
-        self._watches[arm].observe(vector, now)
+        self._policies[routed.arm].note(None, decision.actions)
+        self._watches[routed.arm].observe(vector, now)
+        self._show(routed, vector, decision, now, shares)
+
+    def _show(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
+        """Shows a decision to the shadows and the log."""
         if self._shadows is not None and not routed.fallback:
-            self._shadows.take(self._engines[arm], vector)
+            self._shadows.take(self._engines[routed.arm], vector)
         if self.logs:
-            digest = self._engines[arm].policy.manifest.model_sha256
+            digest = self._engines[routed.arm].policy.manifest.model_sha256
             told = shares and dict(zip((arm.name for arm in self._router.arms), shares, strict=True))
             self._log.decision(now, self.mode, told, digest, routed, vector, decision)
 

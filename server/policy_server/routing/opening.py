@@ -26,9 +26,6 @@ from policy_server.tallies import Tallies
 
 log = logging.getLogger(__name__)
 
-_EMBEDDED_PAUSE, _SHARED_PAUSE = 0.2, 1.0
-"""Seconds between two exchanges with the store."""
-
 
 def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.time) -> tuple[Routing, Upkeep]:
     """Returns the router of a configuration that has one, with what it has learned.
@@ -63,9 +60,8 @@ def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.tim
     decision_log = DecisionLog(config.name, told.decision_log, told.settings.parent, nonce_of)
     routing = Routing(policies, settings, make(), state, decision_log, tallies, clock)
     embedded = told.store.path is not None
-    pause = _EMBEDDED_PAUSE if embedded else _SHARED_PAUSE
     tells = embedded or told.store.snapshot is not None
-    return routing, Upkeep(routing, tallies, pause, tells=tells, store_away=away)
+    return routing, Upkeep(routing, tallies, soon=embedded, tells=tells, store_away=away)
 
 
 def _store_maker(told: StoreConfig) -> Callable[[], Store]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 
 from policy_server.router.errors import StoreAway
 from policy_server.router.report import ArmReport, RouterReport
@@ -12,6 +13,8 @@ from policy_server.tallies import Tallies
 log = logging.getLogger(__name__)
 
 _SECONDS = 0.5
+_SOON, _LATEST = 0.2, 1.0
+"""Between so many seconds from the last one, there is an exchange with the store."""
 
 
 class Upkeep:
@@ -22,17 +25,20 @@ class Upkeep:
     Args:
         routing: what is kept up.
         tallies: take the reports.
-        pause: seconds between two exchanges with the store.
+        soon: whether there is one as soon as rewards have come; all replicas of a shared store would ask too often.
         tells: whether reports hold what was learned.
         store_away: why the store couldn't be used at first.
     """
 
     def __init__(
-        self, routing: Routing, tallies: Tallies, pause: float, *, tells: bool, store_away: str | None = None
+        self, routing: Routing, tallies: Tallies, *, soon: bool, tells: bool, store_away: str | None = None
     ) -> None:
         self._routing = routing
         self._tallies = tallies
-        self._pause = pause
+        self._soon = soon
+        self._rewards = 0
+        self._exchanged = -inf
+        self._working: Sequence[bool] = ()
         self._tells = tells
         self._store_away = store_away
         self._told: RouterReport | None = None
@@ -43,7 +49,7 @@ class Upkeep:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for pause, work in (
-                    (self._pause, self.exchange),
+                    (_SOON, self.exchange_if_due),
                     (_SECONDS, self.follow_settings),
                     (_SECONDS, self.load_again),
                     (_SECONDS, self.compare_shadows),
@@ -59,10 +65,20 @@ class Upkeep:
         await self.exchange()
         await self.compare_shadows()
 
+    async def exchange_if_due(self) -> None:
+        """Exchanges where it is time to, or there are rewards to learn from; reports at once when a policy is out."""
+        routing = self._routing
+        rewarded = self._soon and routing.feedback.recorded != self._rewards
+        if rewarded or routing.clock() >= self._exchanged + _LATEST:
+            await self.exchange()
+        elif routing.router.availability.working != self._working:
+            self._report()
+
     async def exchange(self) -> None:
         """Gives the store what was decided, takes what was learned, and reports."""
+        self._rewards, self._exchanged = self._routing.feedback.recorded, self._routing.clock()
         try:
-            await self._routing.exchange.once(self._routing.clock())
+            await self._routing.exchange.once(self._exchanged)
         except StoreAway as error:
             if self._store_away is None:
                 log.error("%s: %s; decisions go on from what is known, rewards are refused", self._routing.name, error)
@@ -75,7 +91,8 @@ class Upkeep:
 
     async def follow_settings(self) -> None:
         """Follows the settings."""
-        if await asyncio.to_thread(self._routing.settings.changed):
+        # Not in a thread: the file is small, and on no disk where there are pods.
+        if self._routing.settings.changed():
             self._routing.reconfigure()
             self._report()
             log.info("%s: the router's settings have changed", self._routing.name)
@@ -116,6 +133,7 @@ class Upkeep:
     def _report(self) -> None:
         routing, router = self._routing, self._routing.router
         shares = router.propensities or [None] * len(router.arms)
+        self._working = router.availability.working
         arms: dict[str, ArmReport] = {}
         for index, arm in enumerate(router.arms):
             buckets = router.state.buckets.get(arm.tag, {}).values()
