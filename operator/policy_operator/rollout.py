@@ -77,7 +77,8 @@ def rollout_of(deployment: Object, pods: Iterable[Object]) -> Rollout:
         pods=counts[0],
         ready=len(serving),
         former=sum(is_ready(pod) for pod in living) - len(serving),
-        complete=seen and counts == [wanted] * 3,
+        # Of the Deployment one may hear before one hears of its pods.
+        complete=seen and counts == [wanted] * 3 and len(serving) >= wanted,
         settled=seen and progressing.get("reason") == "NewReplicaSetAvailable",
         stalled=seen and progressing.get("reason") == "ProgressDeadlineExceeded",
         failure=failures[0] if failures else None,

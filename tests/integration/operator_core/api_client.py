@@ -16,7 +16,8 @@ from policy_operator.kinds import Kind
 Object = dict[str, Any]
 Value = TypeVar("Value")
 
-DEADLINE = 20.0
+DEADLINE = 60.0
+"""On two busy cores, the controller-manager may need some seconds for what takes it a tenth of one."""
 
 
 def wait_for(condition: Callable[[], Value | None], what: str, seconds: float = DEADLINE) -> Value:
@@ -92,7 +93,7 @@ class ApiClient:
 
 
 def conditions(server: Object | None) -> dict[str, Object]:
-    """The conditions of a PolicyServer, by type."""
+    """The conditions of an object, by type."""
     found = (server or {}).get("status", {}).get("conditions", [])
     return {condition["type"]: condition for condition in found}
 
@@ -157,7 +158,12 @@ class Namespace:
             pods = [pod for pod in pods if version in (None, pod["metadata"]["annotations"]["policyserver.io/version"])]
             return pods if len(pods) == count else None
 
-        return wait_for(found, f"{count} pods")
+        try:
+            return wait_for(found, f"{count} pods")
+        except AssertionError as error:
+            makers = (kinds.POLICY_SERVER, kinds.DEPLOYMENT, kinds.REPLICA_SET)
+            there = {str(kind): [conditions(maker) for maker in self.every(kind)] for kind in makers}
+            raise AssertionError(f"{error}; there is {there}") from None
 
     def wait_for_version_other_than(self, version: str, deployment: str) -> str:
         """The version of the Deployment's pods, once it has changed."""

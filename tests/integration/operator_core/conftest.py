@@ -102,6 +102,8 @@ def namespace(api: ApiClient) -> Iterator[Namespace]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     api.create("/api/v1/namespaces", body)
+    # Until the controller-manager has made it, pods are refused, and tried again less and less often.
+    wait_for(lambda: api.request("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default"), "the ServiceAccount")
     yield Namespace(api, name)
     api.request("DELETE", f"/api/v1/namespaces/{name}")
 

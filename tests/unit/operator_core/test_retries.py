@@ -13,7 +13,7 @@ LACKING = [*brought("a", MODEL), *brought("b", "error: HTTP 404")]
 
 
 def pods(statuses: list[Object], version: str = "v2", *, ready: bool = True) -> list[Object]:
-    return [pod("p", version, ready=ready, key=KEYS, initContainerStatuses=statuses)]
+    return [pod(name, version, ready=ready, key=KEYS, initContainerStatuses=statuses) for name in ("p", "q")]
 
 
 def after(seconds: float, live: Object, found: list[Object]) -> str | None:

@@ -105,9 +105,14 @@ def test_only_the_newest_version_counts_as_ready_or_as_failed() -> None:
 
 
 def test_what_its_controller_has_not_seen_is_not_complete() -> None:
-    assert rollout_of(deployment(), []).complete
-    assert not rollout_of(deployment(observed=False), []).complete
-    assert not rollout_of(deployment(observed=False), []).settled
+    pods = [pod("p1", ready=True), pod("p2", ready=True)]
+    assert rollout_of(deployment(), pods).complete
+    assert not rollout_of(deployment(observed=False), pods).complete
+    assert not rollout_of(deployment(observed=False), pods).settled
+
+
+def test_what_its_pods_have_not_said_is_not_complete() -> None:
+    assert not rollout_of(deployment(), [pod("p1", ready=True), pod("p2")]).complete
 
 
 def test_a_refusal_to_make_pods_is_a_failure() -> None:
