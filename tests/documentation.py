@@ -2,7 +2,7 @@
 
 A fenced block of `sh` or `python` is run by the tests, in the order of its file; one that needs a cluster, or anything
 else that isn't here, is indented, and only looked at. A block of `json` or `text` right after one that is run is what
-that prints, numbers aside.
+that prints, numbers aside. One with the title `where you train` is run where PyTorch, Stable-Baselines3 and RLlib are.
 """
 
 import re
@@ -19,6 +19,7 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 _ASSIGNMENT = re.compile(r"[A-Z0-9_]+=.*")
+_TITLE = re.compile(r'title="(.*?)"')
 _PLAIN = {"fence": "text", "code_block": "shell"}
 _CONNECTORS = {"|", "||", "&&", "&", ";", ">", ">>", "<"}
 
@@ -33,6 +34,7 @@ class Block:
         end: the line after its last.
         language: as its fence says; text without, and shell where it is indented.
         text: what it holds.
+        title: as its fence says.
     """
 
     file: Path
@@ -40,6 +42,7 @@ class Block:
     end: int
     language: str
     text: str
+    title: str = ""
 
     def __str__(self) -> str:
         return f"{self.file.relative_to(ROOT)}:{self.line}"
@@ -48,11 +51,17 @@ class Block:
 def blocks(*files: Path) -> list[Block]:
     """Returns all blocks of some files, in their order."""
     return [
-        Block(file, token.map[0] + 1, token.map[1] + 1, token.info.strip() or _PLAIN[token.type], token.content)
+        Block(file, token.map[0] + 1, token.map[1] + 1, *_told(token))
         for file in files
         for token in _tokens(file)
         if token.type in _PLAIN and token.map
     ]
+
+
+def _told(token: Token) -> tuple[str, str, str]:
+    language, _, options = token.info.strip().partition(" ")
+    title = _TITLE.search(options)
+    return language or _PLAIN[token.type], token.content, title[1] if title else ""
 
 
 def inline_code(file: Path) -> list[str]:

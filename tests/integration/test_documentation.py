@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,9 +19,11 @@ import yaml
 from policy_server.bundle import Categorical
 from tests.bundles import write_linear_bundle
 from tests.documentation import FILES, ROOT, Block, blocks
+from tests.frameworks import python_of
 from tests.serving import Up
 
 RUN = {"sh", "python"}
+WHERE_YOU_TRAIN = "where you train"
 PAGES = [file for file in FILES if any(block.language in RUN for block in blocks(file))]
 
 
@@ -51,6 +54,8 @@ class Reader:
         """Does what a block asks for; returns what it prints."""
         if block.language == "yaml":
             self._save(block)
+        if block.title == WHERE_YOU_TRAIN:
+            return self._train(block)
         if block.language == "python":
             return self._run(sys.executable, "-c", self._here(block.text))
         if block.language != "sh":
@@ -80,6 +85,16 @@ class Reader:
     def _shell(self, lines: list[str]) -> str:
         return self._run("bash", "-euo", "pipefail", "-c", self._here("\n".join(lines))) if lines else ""
 
+    def _train(self, block: Block) -> str:
+        """As where frameworks are installed beside `policyserver`, which has its converting process run by them."""
+        python = python_of("torch")
+        if block.language == "sh":
+            line = f"import sys; sys.executable = {str(python)!r}; from policy_operator.cli import main; main()"
+            command = f'policyserver() {{ {sys.executable} -c {shlex.quote(line)} "$@"; }}\n'
+            return self._run("bash", "-euo", "pipefail", "-c", command + block.text, PYTHONPATH=str(ROOT / "server"))
+        with tempfile.TemporaryDirectory(prefix="ray-") as ray:  # short: sockets go there
+            return self._run(str(python), "-c", block.text, HOME=ray, RAY_TMPDIR=ray, RAY_USAGE_STATS_ENABLED="0")
+
     def _here(self, text: str) -> str:
         """Returns the text with the ports that are free here."""
         if self._up is not None:
@@ -87,8 +102,9 @@ class Reader:
             text = text.replace("localhost:8080", f"localhost:{self._up.metrics_port}")
         return text
 
-    def _run(self, *command: str) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    def _run(self, *command: str, **environment: str) -> str:
+        variables = os.environ | environment
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=variables)
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -123,6 +139,19 @@ def test_what_a_page_says_can_be_done_and_prints_what_it_says(page: Path, reader
             for line in block.text.splitlines():
                 assert _plain(line) in lines, f"{block} has {line!r}, and there was\n{printed}"
         printed, end = reader.reads(block), block.end
+
+
+def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = [page.read_text() for page in tmp_path.rglob("*.html")]
+    assert len(pages) >= len(list((ROOT / "docs").rglob("*.md")))
+    loaded = [
+        source for page in pages for source in re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"?([^\" >]+)", page)
+    ]
+    assert loaded
+    assert not [source for source in loaded if source.startswith(("http:", "https:", "//"))]
 
 
 def documents(text: str) -> Iterator[object]:

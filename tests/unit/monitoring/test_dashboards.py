@@ -81,7 +81,7 @@ def test_sums_of_rewards_are_never_taken_for_counters(file: Path) -> None:
 
 
 def test_every_metric_is_documented_with_its_type() -> None:
-    text = (MANIFESTS.parent / "docs" / "metrics.md").read_text()
+    text = (MANIFESTS.parent / "docs" / "reference" / "metrics.md").read_text()
     documented = dict(re.findall(r"^\| `(\w+)`(?: \\\*)? \| (\w+) \|", text, re.MULTILINE))
     total = {"counter": "_total"}
     assert documented == {f"{family.name}{total.get(family.type, '')}": family.type for family in told()}
