@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 from policy_server.auth import SECURITY_SCHEMES, ApiKeys, KeyGuard
 from policy_server.body_limit import BodyLimit
 from policy_server.deciding import Alone
+from policy_server.doors.clients import open_clients
 from policy_server.doors.door import Door, Rejection
 from policy_server.doors.feedback import open_feedback
 from policy_server.doors.open_inference import open_inference_protocol
@@ -52,7 +53,7 @@ def create_app(
     _declare_health(app)
 
     @app.get("/schema", summary="Show the schema", tags=["Clients"], **keyed)
-    async def schema() -> dict[str, Any]:
+    async def get_schema() -> dict[str, Any]:
         """Returns the schema in the form of Pathmind's `schema.yaml`, without the key."""
         return schema_document(config.observation_schema)
 
@@ -60,6 +61,7 @@ def create_app(
     open_router_status(door)
     open_seldon(door)
     open_inference_protocol(door)
+    open_clients(door)
     open_page(app)
     return app, door.short
 

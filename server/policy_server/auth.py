@@ -98,7 +98,7 @@ class KeyGuard:
 
     OPEN: ClassVar = {
         *("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"),
-        *("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/ui"),
+        *("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/ui", "/clients"),
     }
     OPEN_FOLDERS: ClassVar = ("/static-offline-docs/", "/ui/")
 

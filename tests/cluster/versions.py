@@ -40,6 +40,20 @@ DEBIAN_PACKAGES = FOR_CERTIFICATES | FOR_C | FOR_IMAGES | FOR_NETWORK
 FOR_STORE = {"redis-tools": "/usr/bin/redis-check-rdb"}
 # Nor these: the browser of the page's tests, and what Selenium drives it with.
 FOR_PAGE = {"chromium": "/usr/bin/chromium", "chromium-driver": "/usr/bin/chromedriver"}
+# Nor these: what the SDKs' tests build and run them with, 300 MB.
+_R_LIBRARY = "/usr/lib/R/site-library"
+FOR_CLIENTS = {
+    "default-jdk-headless": "/usr/bin/javac",
+    "maven": "/usr/bin/mvn",
+    "nodejs": "/usr/bin/node",
+    "npm": "/usr/bin/npm",
+    "r-base-core": "/usr/bin/Rscript",
+    "r-cran-base64enc": f"{_R_LIBRARY}/base64enc",
+    "r-cran-httr": f"{_R_LIBRARY}/httr",
+    "r-cran-jsonlite": f"{_R_LIBRARY}/jsonlite",
+    "r-cran-r6": f"{_R_LIBRARY}/R6",
+    "r-cran-stringr": f"{_R_LIBRARY}/stringr",
+}
 
 
 @dataclass(frozen=True)

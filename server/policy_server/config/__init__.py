@@ -5,6 +5,7 @@ Field descriptions are written for `kubectl explain`, because the resource reuse
 """
 
 from policy_server.config.base import ConfigModel, first_problem
+from policy_server.config.clients import ClientLanguage
 from policy_server.config.models import MODEL_CREDENTIALS, Framework, ModelFormat, ModelOutput
 from policy_server.config.ray import (
     SCALING_ORDER_RULE,
@@ -53,6 +54,7 @@ __all__ = [
     "SCALING_ORDER_RULE",
     "SCALING_RULE",
     "SCALING_TARGET_RULE",
+    "ClientLanguage",
     "ConfigModel",
     "DecisionLog",
     "Duration",

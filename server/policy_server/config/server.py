@@ -84,6 +84,8 @@ class ServerConfig(ConfigModel):
     """`none` serves everyone; it must be said, never left out."""
     api_keys_directory: Path | None = None
     """A folder in which each file holds one accepted key, as Kubernetes mounts a Secret."""
+    clients_directory: Path | None = None
+    """A folder with SDKs to give away, LANGUAGE.zip, as `python -m policy_server.sdks --zip` writes them."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 1_048_576
     """The largest request body that is read; beyond it the answer is 413."""
     ray: RayConfig | None = None

@@ -1,0 +1,41 @@
+"""Has SDKs written, by a process of the server's package; those of the same API are written once."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from policy_operator.errors import ProcessFailed
+from policy_operator.local_files import cache_folder
+
+
+def write_clients(
+    source: str | Path,
+    output: Path,
+    *,
+    languages: Sequence[str] = (),
+    zipped: bool = False,
+    url: str | None = None,
+    optional: bool = False,
+) -> None:
+    """Writes SDKs into a folder.
+
+    Args:
+        source: the configuration of a server, or the URL of one that runs.
+        output: the folder.
+        languages: those of the SDKs; none means all.
+        zipped: whether each is a file, LANGUAGE.zip, and not a folder.
+        url: whom the SDKs ask, unless they are told another; without a path, that of the configuration is added.
+        optional: whether it is no failure that some can't be written, if only that is told.
+
+    Raises:
+        ProcessFailed: they can't be written, and why is told already.
+    """
+    options = [f"--output={output}", f"--cache={cache_folder() / 'clients'}"]
+    options += [f"--language={language}" for language in languages]
+    options += ["--zip"] if zipped else []
+    options += [f"--url={url}"] if url else []
+    options += ["--optional"] if optional else []
+    done = subprocess.run([sys.executable, "-m", "policy_server.sdks", str(source), *options], check=False)
+    if done.returncode:
+        raise ProcessFailed(done.returncode)
