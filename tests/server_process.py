@@ -7,7 +7,7 @@ import sys
 import urllib.request
 from contextlib import closing
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,12 +21,12 @@ OBSERVATION = json.dumps({"a": 1.0, "b": 2.0, "c": 3.0})
 class Server:
     """The process, its ports, and what it said."""
 
-    def __init__(self, folder: Path, *options: str, bundle: Path | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, bundle: Path | None = None, **changes: Any) -> None:
         self.port, self.metrics_port = free_port(), free_port()
         self._log = folder / "server.log"
         config = folder / "server.json"
         bundle = bundle or write_linear_bundle(folder / "bundle", Categorical(size=2))
-        config.write_text(config_text(bundle, floats("a", "b", "c")))
+        config.write_text(config_text(bundle, floats("a", "b", "c"), **changes))
         command = [sys.executable, "-m", "policy_server", f"--config={config}", "--host=127.0.0.1"]
         command += [f"--port={self.port}", f"--metrics-port={self.metrics_port}", *options]
         with self._log.open("wb") as log:

@@ -1,6 +1,6 @@
 """The data plane of one PolicyServer, without any transport: each protocol is a thin door to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -48,7 +48,14 @@ class Engine:
         threads: where it is made then.
     """
 
-    def __init__(self, config: ServerConfig, name: str, policy: Policy, random: np.random.Generator) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        name: str,
+        policy: Policy,
+        random: np.random.Generator,
+        threads: Threads | None = None,
+    ) -> None:
         self.config = config
         self.name = name
         self.policy = policy
@@ -57,7 +64,7 @@ class Engine:
         self.schema: Schema = with_mask_of_size(config.observation_schema, actions)
         self.continuous = policy.manifest.distribution.continuous
         self.slow = self.slow_for(1)
-        self.threads = Threads()
+        self.threads = threads or Threads()
         self._flattening = Flattening(self.schema, policy.manifest.observation_size)
         self._mask = ActionMask.of(self.schema, policy.manifest)
         # Each draw holds the generator's lock, so that threads may share it:
@@ -177,3 +184,7 @@ class Engine:
         sampler = self.policy.sampler
         made = map(sampler.most_likely, rows) if deterministic else (sampler.sample(row, self._random) for row in rows)
         return [Decision(*one, state) for one, state in zip(made, after, strict=True)], rows
+
+
+LoadEngine = Callable[[ServerConfig, PolicyConfig], Engine]
+"""Returns a policy of a configuration, ready to answer; raises as `Engine.load`."""

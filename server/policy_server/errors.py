@@ -42,3 +42,7 @@ class Overloaded(PolicyServerError):
 
 class InferenceFailed(PolicyServerError):
     """The model gave no usable answer to a valid observation."""
+
+
+class PolicyAway(InferenceFailed):
+    """Nobody could be asked for the policy's answer; it may be asked again."""

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from policy_server.errors import InferenceFailed, NotOffered, ObservationError, Overloaded
+from policy_server.errors import InferenceFailed, NotOffered, ObservationError, Overloaded, PolicyAway
 from policy_server.router.errors import IdRefused, NoArmLeft, RewardRefused, StoreAway
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def answer_exceptions(app: FastAPI) -> None:
     app.exception_handler(NoArmLeft)(_away)
     app.exception_handler(StoreAway)(_away)
     app.exception_handler(Overloaded)(_away)
+    app.exception_handler(PolicyAway)(_away)
     app.exception_handler(Exception)(_unexpected)
 
 
@@ -109,7 +110,7 @@ async def _reward_refused(request: Request, error: RewardRefused) -> Response:
     return _unprocessable(request, [problem])
 
 
-async def _away(request: Request, error: NoArmLeft | StoreAway | Overloaded) -> Response:
+async def _away(request: Request, error: NoArmLeft | StoreAway | Overloaded | PolicyAway) -> Response:
     return rejection(request.scope, 503, str(error), {"Retry-After": "1"})
 
 

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -19,6 +20,8 @@ from policy_server.sampling import Sampler, sampler_for
 # The warm-up ends after so many inferences, or so many seconds.
 _WARM_UP_RUNS = 9
 _WARM_UP_SECONDS = 0.05
+Tensors = Mapping[str, NDArray[np.float32]]
+"""A model's inputs by name, each with a row for each observation."""
 SLOW_SECONDS = 0.001
 """An inference of at least so long is made in a thread, to which handing over costs a tenth of it."""
 
@@ -40,7 +43,7 @@ class Policy:
         self.seconds = 0.0
         self._session = session
         self._bound: _Bound | None = None
-        self._outputs = [manifest.output, *(self.recurrence.outputs if self.recurrence else [])]
+        self._names = [manifest.output, *(self.recurrence.outputs if self.recurrence else [])]
 
     @classmethod
     def load(cls, bundle: Path) -> Self:
@@ -110,10 +113,7 @@ class Policy:
             InferenceFailed: the model raised, or answered with another shape. A recurrent one always raises: see
                 `step`.
         """
-        try:
-            (output,) = self._session.run(self._outputs, {self.manifest.input: observations})
-        except Exception as error:  # noqa: BLE001 -- as in load
-            raise InferenceFailed(f"the model failed: {error}") from None
+        output, *_ = self.outputs({self.manifest.input: observations})
         return self._checked(output, len(observations))
 
     def step(
@@ -126,13 +126,20 @@ class Policy:
         """
         if self.recurrence is None:
             raise InferenceFailed("the model has no state, and was given one")
-        inputs = {self.manifest.input: observations} | self.recurrence.inputs(memories)
-        try:
-            output, *states = self._session.run(self._outputs, inputs)
-        except Exception as error:  # noqa: BLE001 -- as in load
-            raise InferenceFailed(f"the model failed: {error}") from None
+        output, *states = self.outputs({self.manifest.input: observations} | self.recurrence.inputs(memories))
         memories = self.recurrence.joined(states, len(observations))
         return self._checked(output, len(observations)), [self.recurrence.sealed(memory) for memory in memories]
+
+    def outputs(self, inputs: Tensors) -> list[NDArray[np.float32]]:
+        """Returns what the model makes of its inputs: the parameters, and the parts of its memory if it has one.
+
+        Raises:
+            InferenceFailed: the model raised.
+        """
+        try:
+            return self._session.run(self._names, inputs)  # type: ignore[no-any-return]
+        except Exception as error:  # noqa: BLE001 -- as in load
+            raise InferenceFailed(f"the model failed: {error}") from None
 
     def _checked(self, output: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
         expected = (rows, self.manifest.distribution.parameters)

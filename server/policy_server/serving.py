@@ -12,11 +12,12 @@ from policy_server.app import create_app
 from policy_server.auth import ApiKeys
 from policy_server.config import ServerConfig, first_problem
 from policy_server.deciding import Alone
-from policy_server.engine import Engine
+from policy_server.engines import Engines
 from policy_server.errors import ConfigError, PolicyServerError
 from policy_server.host import Host, Mounted
 from policy_server.metrics import Metrics
-from policy_server.routing.opening import open_routing
+from policy_server.router.sqlite_store import SqliteStore
+from policy_server.routing.opening import EmbeddedStore, open_routing
 from policy_server.routing.routing import Routing
 from policy_server.routing.upkeep import Upkeep
 
@@ -28,6 +29,7 @@ class Served:
     """One configuration file, loaded."""
 
     text: bytes
+    config: ServerConfig
     prefix: str
     mounted: Mounted
     keys: ApiKeys | None
@@ -41,10 +43,19 @@ class Serving:
     leaves time stamps and inodes that say little.
     """
 
-    def __init__(self, host: Host, path: Path, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        host: Host,
+        path: Path,
+        metrics: Metrics,
+        engines: Engines | None = None,
+        embedded_store: EmbeddedStore = SqliteStore,
+    ) -> None:
         self._host = host
         self._path = path
         self._tallies = metrics.tallies
+        self._engines = engines or Engines()
+        self._embedded_store = embedded_store
         self._kept_up: dict[Upkeep, asyncio.Task[None]] = {}
         self._seen: dict[Path, bytes] = {}
         self._served: dict[Path, Served] = {}
@@ -109,6 +120,7 @@ class Serving:
                     loaded[file] = self._served[file]
         for conflict in self._mount(loaded):
             log.error(conflict)
+        self._engines.keep([served.config for served in self._served.values()])
 
     def _read(self) -> dict[Path, bytes]:
         if not self._path.is_dir():
@@ -134,18 +146,20 @@ class Serving:
         keys = ApiKeys(config.api_keys_directory) if config.api_keys_directory else None
         decider, upkeep = self._decider(config)
         mounted = Mounted(config.name, *create_app(decider, keys, self._tallies), self._tallies)
-        return Served(text, f"/{config.url_path}", mounted, keys, upkeep)
+        return Served(text, config, f"/{config.url_path}", mounted, keys, upkeep)
 
     def _decider(self, config: ServerConfig) -> tuple[Alone | Routing, Upkeep | None]:
         """Returns what answers, and what must be done for it meanwhile."""
         if config.routing:
-            routing, upkeep = open_routing(config, self._tallies)
+            routing, upkeep = open_routing(
+                config, self._tallies, load=self._engines.load, embedded_store=self._embedded_store
+            )
             for warning in routing.policies.warnings:
                 log.warning("%s: %s", config.name, warning)
             names = ", ".join(engine.name for engine in routing.policies.loaded)
             log.info("%s routes among %s under /%s/", config.name, names, config.url_path)
             return routing, upkeep
-        engine = Engine.load(config, config.policies[0])
+        engine = self._engines.load(config, config.policies[0])
         for warning in engine.warnings:
             log.warning("%s: %s", config.name, warning)
         digest = engine.policy.manifest.model_sha256

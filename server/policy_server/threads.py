@@ -18,8 +18,8 @@ _MOST = min(4, len(os.sched_getaffinity(0)))
 class Threads:
     """The threads of one policy, so that one which hangs keeps no other waiting; started when they are first needed."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_MOST, "inference")
+    def __init__(self, most: int = _MOST) -> None:
+        self._pool = ThreadPoolExecutor(most, "inference")
 
     async def run(self, answer: Callable[[], Result], patience: float | None = None) -> Result:
         """Returns what `answer` returns, and raises what it raises, while the event loop goes on.

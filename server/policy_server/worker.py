@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -17,6 +17,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from policy_server.draining import DrainingServer, Farewell
+from policy_server.engines import Engines
 from policy_server.errors import PolicyServerError
 from policy_server.host import Host
 from policy_server.metrics import Metrics
@@ -31,13 +32,21 @@ _KEEP_ALIVE_SECONDS = 120
 def work(arguments: argparse.Namespace, questions: Connection | None = None) -> int:
     """Serves; with `questions`, as one of several processes, of which another one answers Prometheus."""
     log_to_stderr()
-    host, metrics = Host(), Metrics()
-    serving = Serving(host, arguments.config, metrics)
-    try:
-        serving.load()
-    except PolicyServerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+    host, metrics, engines = Host(), Metrics(), Engines(arguments.processes)
+    serving = Serving(host, arguments.config, metrics, engines)
+    with closing(engines):
+        try:
+            serving.load()
+        except PolicyServerError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return BAD_INPUT
+        return _listen(host, serving, metrics, arguments, questions)
+
+
+def _listen(
+    host: Host, serving: Serving, metrics: Metrics, arguments: argparse.Namespace, questions: Connection | None
+) -> int:
+    """Serves what is loaded until a signal; returns the exit code."""
     # What is loaded now stays: collecting garbage need not look at it while a request waits.
     gc.collect()
     gc.freeze()

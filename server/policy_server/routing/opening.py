@@ -9,6 +9,7 @@ from math import inf
 from pathlib import Path
 
 from policy_server.config import EPISODE_RULE, ServerConfig, StoreConfig, hides_episodes
+from policy_server.engine import Engine, LoadEngine
 from policy_server.errors import ConfigError
 from policy_server.router.arms import Arm
 from policy_server.router.beginning import Beginning
@@ -27,7 +28,17 @@ from policy_server.tallies import Tallies
 log = logging.getLogger(__name__)
 
 
-def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.time) -> tuple[Routing, Upkeep]:
+EmbeddedStore = Callable[[Path], Store]
+"""Makes the store that keeps what is learned in a file."""
+
+
+def open_routing(
+    config: ServerConfig,
+    tallies: Tallies,
+    clock: Clock = time.time,
+    load: LoadEngine = Engine.load,
+    embedded_store: EmbeddedStore = SqliteStore,
+) -> tuple[Routing, Upkeep]:
     """Returns the router of a configuration that has one, with what it has learned.
 
     Raises:
@@ -39,9 +50,9 @@ def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.tim
     if hides_episodes(config.observation_schema):
         raise ConfigError(EPISODE_RULE)
     settings = SettingsFile(told.settings)
-    policies = Policies(config, clock())
+    policies = Policies(config, clock(), load)
     arms = [Arm(engine.name, engine.policy.manifest.model_sha256) for engine in policies.answering]
-    open_store, snapshot = _store_maker(told.store), _snapshot(told.store, config.name)
+    open_store, snapshot = _store_maker(told.store, embedded_store), _snapshot(told.store, config.name)
 
     def make() -> Store:
         return open_store() if snapshot is None else Beginning(open_store(), snapshot, clock)
@@ -64,10 +75,9 @@ def open_routing(config: ServerConfig, tallies: Tallies, clock: Clock = time.tim
     return routing, Upkeep(routing, tallies, soon=embedded, tells=tells, store_away=away)
 
 
-def _store_maker(told: StoreConfig) -> Callable[[], Store]:
+def _store_maker(told: StoreConfig, embedded: EmbeddedStore) -> Callable[[], Store]:
     if told.path is not None:
-        path = told.path
-        return lambda: SqliteStore(path)
+        return partial(embedded, told.path)
     url = told.redis or ""
     password = None if told.password_file is None else partial(_password, told.password_file)
     if password is not None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from policy_server.bundle import MultiCategorical
 from policy_server.config import PolicyConfig, ServerConfig
-from policy_server.engine import Engine
+from policy_server.engine import Engine, LoadEngine
 from policy_server.errors import PolicyServerError, SchemaMismatch
 
 log = logging.getLogger(__name__)
@@ -23,13 +23,14 @@ class Policies:
         troubles: why others aren't.
     """
 
-    def __init__(self, config: ServerConfig, now: float) -> None:
+    def __init__(self, config: ServerConfig, now: float, load: LoadEngine = Engine.load) -> None:
         """Loads what can be loaded.
 
         Raises:
             PolicyServerError: none that may answer can be.
         """
         self._config = config
+        self._load_engine = load
         self._shadow_names = {policy.name for policy in config.policies if policy.shadow}
         self.troubles: dict[str, str] = {}
         self._engines: dict[str, Engine] = {}
@@ -81,7 +82,7 @@ class Policies:
         return len(self._engines) > before
 
     def _load(self, policy: PolicyConfig) -> None:
-        engine = Engine.load(self._config, policy)
+        engine = self._load_engine(self._config, policy)
         if not self._engines:
             self.common = engine
         else:
