@@ -13,7 +13,7 @@ MONITORING := prometheus promtool scrape-configuration
 TESTS ?= tests/unit tests/integration
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cartpole test unit check lint types layers format generate verify lock frameworks bench clean
+.PHONY: help demo cartpole test unit check lint types layers format generate verify lock frameworks docs docs-serve bench clean
 .PHONY: images image-sizes cluster-programs cluster-up cluster-down demo-cluster e2e
 
 help: ## Show this list.
@@ -50,6 +50,7 @@ test: $(VENV)/.dev ## Run all tests; first gets PyTorch (3 GB), Redis and Chromi
 	-@$(BIN)/python -m tests.frameworks
 	-@$(BIN)/python -m tests.integration.router.redis_server
 	-@$(BIN)/python -m tests.integration.page.chromium
+	-@$(BIN)/python -m tests.integration.clients.toolchains
 	$(BIN)/python -m pytest $(TESTS) $(PYTEST_OPTIONS)
 
 unit: $(VENV)/.dev ## Run the tests that take seconds.
@@ -85,6 +86,8 @@ generated:
 	@$(BIN)/python -m manifests.dashboards.source $(INTO)/manifests/dashboards
 	@cp $(INTO)/manifests/dashboards/*.json $(INTO)/helm/policyserver/files/dashboards/
 	@cp manifests/alerts/policyserver.yaml $(INTO)/helm/policyserver/files/alerts.yaml
+	@mkdir -p $(INTO)/docs/reference
+	@$(BIN)/python -m docs.reference.source $(INTO)/docs/reference
 
 verify: $(VENV)/.dev ## Check that generated files and lock files are what their sources make.
 	@rm -rf build/verify && mkdir -p build/verify/requirements
@@ -104,14 +107,17 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # All agree with dev.txt, so that what is tested is what is shipped.
 .PHONY: locked
 locked:
-	@$(COMPILE) --excludes requirements/left-out.txt --extra operator --extra server --extra redis --extra sources \
-	  --extra tensorflow --group dev -o $(INTO)/requirements/dev.txt
+	@$(COMPILE) --excludes requirements/left-out.txt --extra operator --extra server --extra redis --extra ray --extra sdks \
+	  --extra sources --extra tensorflow --group dev -o $(INTO)/requirements/dev.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator --extra server --group build -o $(INTO)/requirements/local.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --group build -o $(INTO)/requirements/build.txt
 	@$(COMPILE) --excludes tests/integration/protocols/left-out.txt --group clients -o $(INTO)/requirements/clients.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra operator -o $(INTO)/requirements/operator.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --excludes requirements/left-out.txt --extra server --extra redis \
 	  --extra sources -o $(INTO)/requirements/server.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --excludes requirements/left-out.txt --extra server --extra redis \
+	  --extra ray --extra sources -o $(INTO)/requirements/ray.txt
+	@$(COMPILE) -c $(INTO)/requirements/dev.txt --excludes requirements/left-out.txt --extra sdks -o $(INTO)/requirements/sdks.txt
 	@$(COMPILE) -c $(INTO)/requirements/dev.txt --extra server --extra tensorflow -o $(INTO)/requirements/tensorflow.txt
 	@$(COMPILE) -c $(INTO)/requirements/server.txt --excludes requirements/left-out.txt --extra server \
 	  --extra stable-baselines3 --extra rllib -o $(INTO)/requirements/rllib.txt
@@ -120,6 +126,14 @@ locked:
 
 frameworks: $(VENV)/.dev ## Install PyTorch, Stable-Baselines3 and RLlib for the tests (3 GB to fetch), as they do.
 	@$(BIN)/python -m tests.frameworks
+
+# Without the notice of a successor that each run would print.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+docs: $(VENV)/.dev ## Make a site of docs in build/site, which loads nothing from elsewhere.
+	$(MKDOCS) build --strict --quiet
+
+docs-serve: $(VENV)/.dev ## Show that site on http://localhost:8001 while docs are edited.
+	$(MKDOCS) serve --strict --dev-addr localhost:8001
 
 bench: $(VENV)/.dev ## Measure; each figure stands beside a peer's from the same run.
 	$(BIN)/python -m pytest tests/bench -s $(PYTEST_OPTIONS)

@@ -61,6 +61,12 @@ def run(
             help="Image with Valkey or Redis, which keeps what the replicas of a router learn.",
         ),
     ] = DEFAULTS.store_image,
+    ray_image: Annotated[
+        str, typer.Option(envvar="POLICYSERVER_RAY_IMAGE", help="Image that serves with engine RayServe.")
+    ] = DEFAULTS.ray_image,
+    sdk_image: Annotated[
+        str, typer.Option(envvar="POLICYSERVER_SDK_IMAGE", help="Image that writes SDKs.")
+    ] = DEFAULTS.sdk_image,
     image_pull_secrets: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,6 +120,8 @@ def run(
         server_image=server_image,
         importer_image=importer_image,
         store_image=store_image,
+        ray_image=ray_image,
+        sdk_image=sdk_image,
         image_pull_secrets=tuple(image_pull_secrets or ()),
         allow_private_model_addresses=allow_private_model_addresses,
         cluster_domain=cluster_domain,

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from policy_operator import names
+from policy_operator.api_engine import ENGINE_RULES, Engine, Ray, RayWorkers
 from policy_operator.api_policies import (
     LONGEST_TEXT,
     ROUTING_RULES,
@@ -35,7 +36,7 @@ from policy_operator.errors import InvalidPolicyServerError, field_path, problem
 from policy_operator.names import TextRule
 from policy_operator.resources import Resources
 from policy_operator.schema_rules import SchemaRules
-from policy_server.config import ConfigModel, Schema
+from policy_server.config import ClientLanguage, ConfigModel, Schema
 
 NO_PLAIN_KEY = TextRule(
     r"""(?i)(^|[^a-z0-9_])api[_-]?key["']?\s*:""",
@@ -100,7 +101,10 @@ class PolicyServerSpec(Model):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "x-kubernetes-validations": [OWN_MODEL, *(rule.validation() for rule in (*ONE_OF, *ROUTING_RULES))]
+            "x-kubernetes-validations": [
+                OWN_MODEL,
+                *(rule.validation() for rule in (*ONE_OF, *ROUTING_RULES, *ENGINE_RULES)),
+            ]
         }
     )
 
@@ -120,10 +124,18 @@ class PolicyServerSpec(Model):
     the other without a gap. Exactly one of apiKeySecret and auth."""
     auth: Literal["none"] | None = None
     """Says `none` to serve everyone who can reach the server; there is no other value."""
+    engine: Engine = Engine.IN_PROCESS
+    """What serves: InProcess, each pod by itself, which is the fastest for models that answer within milliseconds; or
+    RayServe, Ray Serve, in which each policy has processes of its own, for those who outgrow a pod."""
+    ray: Ray | None = None
+    """With engine RayServe, how many processes and pods there are."""
     replicas: Annotated[int, Field(ge=0, le=2_147_483_647)] = 1
     """How many pods serve the policy."""
     resources: Resources | None = None
     """How much processor and memory each of these pods asks for."""
+    clients: set[ClientLanguage] | None = None
+    """The languages of SDKs that each pod writes before it serves, and gives away under `/clients`. Where one can't be
+    written, the pod serves without it."""
     url_path: (
         Annotated[
             str,
@@ -142,6 +154,7 @@ class PolicyServerSpec(Model):
         policies = self.policies or []
         broken = [rule.message for rule in ONE_OF if rule.broken_by(self)]
         broken += [rule.message for rule in ROUTING_RULES if rule.broken(policies, self.router)]
+        broken += [rule.message for rule in ENGINE_RULES if rule.broken(self)]
         if policies and any(getattr(self, name) for name in Model.model_fields.keys() - {"model_uri"}):
             broken.append(str(OWN_MODEL["message"]))
         seen: set[str] = set()
@@ -209,6 +222,16 @@ class PolicyServer(ConfigModel):
         model = {name: getattr(self.spec, name) for name in Model.model_fields}
         # Not validated again: the name of a PolicyServer may be longer than that of a policy.
         return [Policy.model_construct(name=self.metadata.name, **model)]
+
+    @property
+    def ray_workers(self) -> RayWorkers | None:
+        """The pods of the Ray cluster that serves it, if one does that KubeRay makes."""
+        return self.spec.ray.workers if self.spec.ray else None
+
+    @property
+    def clients(self) -> list[ClientLanguage]:
+        """The languages of the SDKs that it gives away, in one order."""
+        return [language for language in ClientLanguage if language in (self.spec.clients or ())]
 
     @property
     def is_routed(self) -> bool:

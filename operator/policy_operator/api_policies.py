@@ -8,8 +8,16 @@ from pydantic import Field, StringConstraints
 from pydantic.config import JsonDict
 
 from policy_operator import names
-from policy_operator.schema_rules import RouterRules
-from policy_server.config import ConfigModel, ModelFormat, ModelOutput, PolicyName, RouterConfig, RouterMode
+from policy_operator.schema_rules import RouterRules, ScalingRules
+from policy_server.config import (
+    ConfigModel,
+    ModelFormat,
+    ModelOutput,
+    PolicyName,
+    RouterConfig,
+    RouterMode,
+    ScalingConfig,
+)
 
 LONGEST_TEXT = 65_536
 MOST_POLICIES = 16
@@ -55,6 +63,9 @@ class Model(ConfigModel):
     are taken for Logits; of Keras models they are refused."""
 
 
+CheckedScaling = Annotated[ScalingConfig, ScalingRules()]
+
+
 class Policy(Model):
     """One of several policies."""
 
@@ -66,6 +77,8 @@ class Policy(Model):
     """Mode ABTest: its part of the traffic, in any unit; 1 if not said. With 0 it is loaded and gets nothing."""
     shadow: bool = False
     """Whether it gets no traffic of its own, but answers beside the policy that was chosen, to be compared with it."""
+    scaling: CheckedScaling | None = None
+    """With engine RayServe, how many processes of Ray answer for it; where not said, as `ray.scaling` says."""
 
 
 class Redis(ConfigModel):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from policy_operator.local import ProcessFailed
+from policy_operator.errors import ProcessFailed
 
 
 def described(bundle: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from policy_operator.desired.metadata import Object
 from policy_operator.difference import difference, is_as, signed
 from policy_operator.informer import Informer
 from policy_operator.kinds import Kind
+from policy_operator.ray_rollout import is_of_ray
 from policy_operator.status import Trouble
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,7 @@ Caches = Mapping[Kind, Informer]
 Result = TypeVar("Result")
 
 _PRUNED_AT_ONCE = (kinds.INGRESS, kinds.DISRUPTION_BUDGET, kinds.STATEFUL_SET, kinds.SERVICE)
-_PRUNED = (*_PRUNED_AT_ONCE, kinds.CONFIG_MAP)
-"""What may become superfluous while its PolicyServer lives."""
+"""What may become superfluous while its PolicyServer lives, besides ConfigMaps and what makes pods."""
 _NEEDED_BY_PODS = (kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
 
 
@@ -39,10 +39,14 @@ class Children:
         """Those of a kind that it owns."""
         return [one for one in self._labelled(kind) if self._is_own(one)]
 
+    def workloads(self) -> list[Object]:
+        """What makes its pods: after a change of the engine there are two for a while."""
+        return [one for kind in kinds.WORKLOADS for one in self.own(kind)]
+
     def pods(self) -> list[Object]:
-        """The pods of its Deployment's ReplicaSets."""
+        """The pods of its Deployment's ReplicaSets and of its RayService's clusters."""
         owners = {one["metadata"]["uid"] for one in self.replica_sets()}
-        return [pod for pod in self._labelled(kinds.POD) if _owner(pod) in owners]
+        return [pod for pod in self._labelled(kinds.POD) if _owner(pod) in owners or is_of_ray(pod, self._server)]
 
     def replica_sets(self) -> list[Object]:
         """The ReplicaSets of its Deployment."""
@@ -65,15 +69,23 @@ class Children:
         troubles = [result for result in results if isinstance(result, Trouble)]
         return {_kind(result): result for result in results if not isinstance(result, Trouble)}, troubles
 
-    async def prune(self, desired: Iterable[Object], deployment: Object | None) -> None:
-        """Deletes what was desired once, unless a ReplicaSet still needs it."""
+    async def prune(self, desired: Iterable[Object], workload: Object | None, *, replaced: bool) -> None:
+        """Deletes what was desired once, unless pods, or a ReplicaSet, still need it.
+
+        Args:
+            desired: what there should be.
+            workload: what makes the pods, as it is now.
+            replaced: whether it has taken over from what made them before.
+        """
         kept = {(_kind(one), one["metadata"]["name"]) for one in desired}
         # What was learned, nobody can make anew.
         kept.add((kinds.CONFIG_MAP, names.learned(self._server)))
-        # Until its controller has seen the Deployment, there may be ReplicaSets that we don't know.
-        pruned = _PRUNED if deployment and _is_observed(deployment) else _PRUNED_AT_ONCE
-        for one in self.replica_sets():
-            for volume in one["spec"]["template"]["spec"]["volumes"]:
+        # Until its controller has seen it, there may be ReplicaSets that we don't know.
+        observed = workload is not None and _is_observed(workload)
+        pruned = (*_PRUNED_AT_ONCE, *([kinds.CONFIG_MAP] if observed else ()), *(kinds.WORKLOADS if replaced else ()))
+        makes_pods = [one["spec"]["template"] for one in self.replica_sets()]
+        for one in (*makes_pods, *self.pods()):
+            for volume in one["spec"].get("volumes", ()):
                 source = volume.get("configMap", {})
                 if not source.get("optional"):
                     kept.add((kinds.CONFIG_MAP, source.get("name")))
@@ -160,9 +172,9 @@ def _owner(one: Object) -> str | None:
     return None
 
 
-def _is_observed(deployment: Object) -> bool:
-    seen: int = deployment.get("status", {}).get("observedGeneration", 0)
-    return seen >= int(deployment["metadata"]["generation"])
+def _is_observed(workload: Object) -> bool:
+    seen: int = workload.get("status", {}).get("observedGeneration", 0)
+    return seen >= int(workload["metadata"]["generation"])
 
 
 def _kind(one: Object) -> Kind:

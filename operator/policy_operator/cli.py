@@ -13,11 +13,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from policy_operator.clients_command import clients
 from policy_operator.desired import desired_objects
-from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
+from policy_operator.errors import InvalidManifestsError, PolicyOperatorError, ProcessFailed
 from policy_operator.evaluate_command import evaluate, log_app
 from policy_operator.inspect_command import inspect
-from policy_operator.local import Endpoint, LocalServer, ProcessFailed
+from policy_operator.local import Endpoint, LocalEngine, LocalServer
 from policy_operator.local_routing import learned_file, named_store
 from policy_operator.manifests import Resolved, dump, read
 from policy_operator.predict_command import predict
@@ -44,6 +45,7 @@ app.add_typer(schema_app, name="schema")
 app.command()(rollout)
 app.command()(predict)
 app.command()(inspect)
+app.command()(clients)
 schema_app.command("infer")(infer_schema)
 app.command()(evaluate)
 app.add_typer(log_app, name="log")
@@ -87,12 +89,19 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
     metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the Prometheus metrics.")] = 8080,
     processes: Annotated[int, typer.Option(min=1, help="How many processes serve, each on one core.")] = 1,
+    engine: Annotated[
+        LocalEngine | None,
+        typer.Option(help="What runs the policies, whatever the files say; `ray` needs `policyserver[ray]`."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Make sampled actions repeatable.")] = None,
     send_sample: Annotated[bool, typer.Option(help="Send a first request to each and show its answer.")] = False,
     decision_log: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append what routers decide, and the rewards, for `policyserver evaluate`."),
     ] = None,
+    with_clients: Annotated[
+        bool, typer.Option("--clients", help="Write SDKs first, and serve them under /clients.")
+    ] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="Let routers begin anew, without what they learned.")
     ] = False,
@@ -106,13 +115,17 @@ def up(
     """
     if seed is not None and processes > 1:
         raise InvalidManifestsError(["--seed makes one process repeatable: leave out --processes or --seed"])
+    if engine == LocalEngine.RAY and processes > 1:
+        raise InvalidManifestsError(["--engine ray has processes of its own: leave out --processes"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, leaving nothing behind
     endpoint = Endpoint(host, port, metrics_port, processes)
     log = decision_log and decision_log.absolute()
-    server = LocalServer(files, endpoint, lambda message: print(message, file=sys.stderr, flush=True), seed, log)
+    server = LocalServer(
+        files, endpoint, lambda message: print(message, file=sys.stderr, flush=True), seed, log, with_clients, engine
+    )
     try:
         for served in server.start(anew=forget):
-            _introduce(served, endpoint, send_sample)
+            _introduce(served, endpoint, send_sample, with_clients)
         print("\nServing; edit the files to change what is served, Ctrl-C to stop.", flush=True)
         server.follow()
     except KeyboardInterrupt:
@@ -121,9 +134,11 @@ def up(
         server.stop()
 
 
-def _introduce(served: Resolved, endpoint: Endpoint, send: bool) -> None:
+def _introduce(served: Resolved, endpoint: Endpoint, send: bool, with_clients: bool) -> None:
     url = f"{endpoint.url}/{served.url_path}/"
     print(f"\n{served.server}\n  URL      {url}\n  docs     {url}docs\n  metrics  {_metrics_url(endpoint)}")
+    if with_clients or served.server.clients:
+        print(f"  SDKs     {url}clients")
     if served.server.is_routed:
         shared = named_store(served.server)
         kept = shared.url if shared else f"{learned_file(served.server)} (--forget begins anew)"
@@ -235,6 +250,9 @@ def render(
     store_image: Annotated[
         str, typer.Option(envvar="POLICYSERVER_STORE_IMAGE", help="The image of a Valkey that replicas share.")
     ] = DEFAULTS.store_image,
+    sdk_image: Annotated[
+        str, typer.Option(envvar="POLICYSERVER_SDK_IMAGE", help="The image that writes SDKs.")
+    ] = DEFAULTS.sdk_image,
 ) -> None:
     """Print the Kubernetes objects that the operator would make, as YAML.
 
@@ -243,7 +261,9 @@ def render(
 
     Example: `policyserver render manifests/examples/cartpole.yaml`
     """
-    settings = Settings(server_image=server_image, importer_image=importer_image, store_image=store_image)
+    settings = Settings(
+        server_image=server_image, importer_image=importer_image, store_image=store_image, sdk_image=sdk_image
+    )
     manifests = read(files)
     objects: list[dict[str, object]] = []
     for server in manifests.servers.values():

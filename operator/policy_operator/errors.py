@@ -16,6 +16,14 @@ class UnknownSchemaKeywordError(PolicyOperatorError):
     """A model uses something that the custom resource definition can't say (yet)."""
 
 
+class ProcessFailed(PolicyOperatorError):
+    """A process of the server ended with an error that it has told already."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
 class InvalidError(PolicyOperatorError):
     """One or more problems, each on a line of its own: `where: what is wrong; what to do`."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from policy_operator.local import ProcessFailed
+from policy_operator.errors import ProcessFailed
 
 log_app = typer.Typer(help="Work with decision logs.", no_args_is_help=True)
 

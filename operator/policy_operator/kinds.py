@@ -44,17 +44,21 @@ REPLICA_SET = Kind("apps/v1", "ReplicaSet", "replicasets")
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors")
+RAY_SERVICE = Kind("ray.io/v1", "RayService", "rayservices")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 ACCESS_REVIEW = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
 
 APPLIED = (
     *(CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, STATEFUL_SET, INGRESS, DISRUPTION_BUDGET, SERVICE_MONITOR),
+    RAY_SERVICE,
 )
 """What the operator makes for a PolicyServer, and keeps as it should be."""
 WATCHED = (*APPLIED, REPLICA_SET, POD)
 """What it looks at; the last two are made by Kubernetes."""
-OPTIONAL = frozenset({SERVICE_MONITOR})
-"""Kinds that a cluster may lack; Prometheus' operator brings this one."""
+WORKLOADS = (DEPLOYMENT, RAY_SERVICE)
+"""What makes the pods that serve: one of them."""
+OPTIONAL = frozenset({SERVICE_MONITOR, RAY_SERVICE})
+"""Kinds that a cluster may lack; Prometheus' operator brings the one, KubeRay the other."""
 BY_NAME = {kind.name: kind for kind in WATCHED}
 
 READ = ("get", "list", "watch")
@@ -81,11 +85,12 @@ PERMISSIONS = (
     Permission(CONFIG_MAP, (*READ, *WRITE, "delete")),
     Permission(SERVICE_ACCOUNT, (*READ, *WRITE)),
     Permission(SERVICE, (*READ, *WRITE, "delete")),
-    Permission(DEPLOYMENT, (*READ, *WRITE)),
+    Permission(DEPLOYMENT, (*READ, *WRITE, "delete")),
     Permission(STATEFUL_SET, (*READ, *WRITE, "delete")),
     Permission(INGRESS, (*READ, *WRITE, "delete")),
     Permission(DISRUPTION_BUDGET, (*READ, *WRITE, "delete")),
     Permission(SERVICE_MONITOR, (*READ, *WRITE)),
+    Permission(RAY_SERVICE, (*READ, *WRITE, "delete")),
     Permission(REPLICA_SET, ("list", "watch")),
     Permission(POD, ("list", "watch", "patch", "delete")),
     # What is in a Secret, the operator never sees but when it makes it.

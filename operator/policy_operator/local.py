@@ -17,28 +17,29 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
 from policy_operator.api_policies import Policy, answering
-from policy_operator.errors import InvalidManifestsError, PolicyOperatorError
+from policy_operator.errors import InvalidManifestsError, PolicyOperatorError, ProcessFailed
+from policy_operator.local_clients import write_clients
 from policy_operator.local_files import cache_folder, replace
 from policy_operator.local_routing import forget, name_of, named_store, write_routing
 from policy_operator.manifests import STDIN, Resolved, read
 from policy_operator.server_config import conversion_options, server_config
-from policy_server.config import MODEL_CREDENTIALS
+from policy_server.config import MODEL_CREDENTIALS, RayConfig, ServerConfig
 
 POLL_SECONDS = 0.5
 EXIT_BAD_INPUT = 2
 Report = Callable[[str], None]
 
 
-class ProcessFailed(PolicyOperatorError):
-    """A process of the server ended with an error that it has told already."""
+class LocalEngine(StrEnum):
+    """What runs the policies on this machine."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exit code {code}")
-        self.code = code
+    IN_PROCESS = "in-process"
+    RAY = "ray"
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,17 @@ class LocalServer:
         report: Report,
         seed: int | None = None,
         decision_log: Path | None = None,
+        with_clients: bool = False,
+        engine: LocalEngine | None = None,
     ) -> None:
         self._files = files
+        self._engine = engine
         self._stdin = sys.stdin.read() if STDIN in map(str, files) else ""  # it can't be read again after an edit
         self._endpoint = endpoint
         self._report = report
         self._seed = seed
         self._decision_log = decision_log
+        self._with_clients = with_clients
         self._bundles = cache_folder() / "bundles"
         self._state = Path(tempfile.mkdtemp(prefix="policyserver-"))  # only this user can look inside: it holds keys
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,6 +108,14 @@ class LocalServer:
         self._start_process()
         self._wait_until_ready()
         return served
+
+    def configurations(self) -> list[Path]:
+        """Imports everything; returns the configuration of each PolicyServer, as a file that `stop` removes.
+
+        Raises:
+            PolicyOperatorError: something is wrong in the files, or a process failed and has said why.
+        """
+        return [self._configuration(name_of(one.server)) for one in self._configure()]
 
     def follow(self) -> None:
         """Serves until the process is interrupted; takes up edits, and starts the server anew should it die."""
@@ -154,20 +167,42 @@ class LocalServer:
             raise InvalidManifestsError([f"{', '.join(map(str, self._files))}: there is no PolicyServer"])
         imported = {name_of(one.server): self._import(one) for one in resolved}
         wanted = {name_of(one.server): one for one in resolved}
-        configs = self._state / "config"
-        configs.mkdir(exist_ok=True)
         for name, one in wanted.items():
             keys = self._write_keys(name, one.api_keys)
             routing = None
             if one.server.is_routed:
                 routing = write_routing(one, self._state / "router", self._decision_log)
             config = server_config(one.server, one.schema, imported[name], keys, routing)
-            config = config.model_copy(update={"seed": self._seed})
-            replace(configs / f"{name}.json", config.model_dump_json(by_alias=True, indent=2))
+            config = config.model_copy(update={"seed": self._seed, "ray": self._ray(config)})
+            if self._with_clients or one.server.clients:
+                folder = self._write_clients(name, config, one.server.clients)
+                config = config.model_copy(update={"clients_directory": folder})
+            replace(self._configuration(name), config.model_dump_json(by_alias=True, indent=2))
         for name in self._served.keys() - wanted.keys():
-            (configs / f"{name}.json").unlink()
+            self._configuration(name).unlink()
         self._served = wanted
         return resolved
+
+    def _ray(self, config: ServerConfig) -> RayConfig | None:
+        """Returns what the server is told of Ray."""
+        if self._engine is None:
+            return config.ray
+        return (config.ray or RayConfig()) if self._engine == LocalEngine.RAY else None
+
+    def _configuration(self, name: str) -> Path:
+        return self._state / "config" / f"{name}.json"
+
+    def _write_clients(self, name: str, config: ServerConfig, languages: Sequence[str]) -> Path:
+        """Writes the SDKs of what is going to be served; returns their folder.
+
+        What the command line asks for must be there; what the PolicyServer asks for keeps nobody from serving.
+        """
+        source, folder = self._state / "clients" / f"{name}.json", self._state / "clients" / name
+        replace(source, config.model_dump_json(by_alias=True))
+        asked = () if self._with_clients else languages
+        optional = not self._with_clients
+        write_clients(source, folder, languages=asked, zipped=True, url=self._endpoint.url, optional=optional)
+        return folder
 
     def _write_keys(self, name: str, keys: Sequence[str]) -> Path:
         folder = self._state / "keys" / name

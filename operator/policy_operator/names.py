@@ -19,6 +19,8 @@ PLURAL = "policyservers"
 LONGEST_LABEL = 63
 LONGEST_STATEFUL_SET = 52
 """Its pods get a label of its name and eleven characters more."""
+LONGEST_RAY_SERVICE = 47
+"""KubeRay's limit: what it makes is called after it, with up to sixteen characters more."""
 
 OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 """The name of an object that is no part of a host name, such as a Secret or ConfigMap."""
@@ -129,6 +131,11 @@ def learned(server: str) -> str:
 def store(server: str) -> str:
     """The Valkey that the operator runs for a router: its StatefulSet, its Service, and the Secret of its password."""
     return child(server, "store", LONGEST_STATEFUL_SET)
+
+
+def ray_service(server: str) -> str:
+    """The RayService that serves on many nodes."""
+    return child(server, "ray", LONGEST_RAY_SERVICE)
 
 
 def keys_secret(server: str) -> str:

@@ -19,17 +19,24 @@ from policy_operator.desired.store import uses_store
 from policy_operator.errors import InvalidPolicyServerError
 from policy_operator.pinning import mismatched, pinned
 from policy_operator.retries import attempt
-from policy_operator.rollout import rollout_of
+from policy_operator.rollout import Rollout
 from policy_operator.routing import Routing
 from policy_operator.server_config import ResolvedSchema, resolve_schema, url_path
 from policy_operator.settings import Settings
-from policy_operator.status import Seen, status_of
+from policy_operator.status import Seen, Trouble, status_of
+from policy_operator.workloads import state_of, template_of, workload_kind
 from policy_operator.workqueue import Key
 
 log = logging.getLogger(__name__)
 
 _RETRY_TROUBLE = 15.0
 """Seconds; nothing tells us when an object that isn't ours goes away, or a quota is raised."""
+NO_KUBERAY = Trouble(
+    kinds.RAY_SERVICE,
+    "KubeRayMissing",
+    "the cluster has no kind RayService, which spec.ray.workers needs: install KubeRay's operator, v1.7 or newer (its"
+    " Helm chart is kuberay-operator), or remove spec.ray.workers to serve by Ray in one pod",
+)
 
 
 class Reconciler:
@@ -113,22 +120,28 @@ class Reconciler:
         holder = self._paths.holder(path)
         pods = children.pods()
         pins = self._pinned(key, server, children, pods)
-        monitored = self._caches[kinds.SERVICE_MONITOR].kind_exists
-        tried = [attempt(one, pods, self._now()) for one in children.own(kinds.DEPLOYMENT)]
+        kind = workload_kind(server)
+        tried = [
+            attempt(template_of(one), state_of(one, key[1], pods), pods, self._now()) for one in children.own(kind)
+        ]
         given = Desired(
             pins=pins,
             attempt=tried[0] if tried else None,
             store_in_use=uses_store(pods, key[1]),
             routed=holder.key == key,
-            monitored=monitored,
+            monitored=self._caches[kinds.SERVICE_MONITOR].kind_exists,
+            kuberay=self._caches[kinds.RAY_SERVICE].kind_exists,
         )
         desired = desired_objects(server, resolved, self._settings, given)
         troubles = await self._routing.prepare(server, children)
+        if kind == kinds.RAY_SERVICE and not given.kuberay:
+            troubles.append(NO_KUBERAY)
         applied, not_applied = await children.apply(desired)
         for pod in mismatched(pods, pins):
             await children.delete(kinds.POD, pod, "its model isn't the one that was first served from the URI")
-        deployment = applied.get(kinds.DEPLOYMENT)
-        await children.prune(desired, deployment)
+        workload = applied.get(kind)
+        rollout = state_of(workload, key[1], pods) if workload is not None else None
+        await children.prune(desired, workload, replaced=rollout is not None and rollout.complete)
         tended = await self._routing.tend(server, children)
         return Seen(
             url_path=path,
@@ -136,7 +149,7 @@ class Reconciler:
             address=_address(applied.get(kinds.INGRESS)),
             host=self._host(key),
             troubles=(*troubles, *not_applied, *tended.troubles),
-            rollout=rollout_of(deployment, pods) if deployment is not None else None,
+            rollout=rollout or _rollout(key, children, pods),
             router=tended.router,
             out=tended.out,
             store=tended.store,
@@ -144,13 +157,13 @@ class Reconciler:
 
     def _last_valid(self, key: Key, children: Children, error: InvalidPolicyServerError) -> Seen:
         """Leaves all as it is: a mistake in a new spec must not end what the last one made."""
-        deployments, ingresses = children.own(kinds.DEPLOYMENT), children.own(kinds.INGRESS)
+        ingresses = children.own(kinds.INGRESS)
         return Seen(
             problems=error.problems,
             url_path=self._path_of_last_valid(key),
             address=_address(ingresses[0]) if ingresses else None,
             host=self._host(key),
-            rollout=rollout_of(deployments[0], children.pods()) if deployments else None,
+            rollout=_rollout(key, children, children.pods()),
         )
 
     async def _resolved(self, key: Key, live: Object) -> tuple[PolicyServer, ResolvedSchema]:
@@ -174,7 +187,7 @@ class Reconciler:
                 (one.get("data", {}) for one in children.own(kinds.CONFIG_MAP) if one["metadata"]["name"] == name), {}
             )
         templates = [one["spec"]["template"] for one in children.replica_sets()]
-        in_use = {key for template in templates for key in model_keys(template).values()}
+        in_use = {key for one in (*templates, *pods) for key in model_keys(one).values()}
         pins = pinned(known, pods, in_use | {key_of_model(policy) for policy in server.policies})
         self._pins[key] = uid, pins
         return pins
@@ -218,6 +231,11 @@ class Reconciler:
             self._readers[config_map].discard(key)
             if not self._readers[config_map]:
                 del self._readers[config_map]
+
+
+def _rollout(key: Key, children: Children, pods: list[Object]) -> Rollout | None:
+    """What made the pods so far, where what should make them isn't there."""
+    return next((state_of(one, key[1], pods) for one in children.workloads()), None)
 
 
 def _holder_of(path: str, claim: Claim) -> str:

@@ -48,10 +48,10 @@ class Resources(ConfigModel):
 
     requests: Amounts | None = None
     """What the scheduler sets aside. Without it, that is what limits say, or else 100m of cpu and 128Mi of memory, more
-    where several processes serve."""
+    where several processes serve; with engine RayServe 1 of cpu and 1536Mi."""
     limits: Amounts | None = None
     """What it may use at most. A process serves for each whole core of the cpu limit; without a limit, one does, which
-    takes about 100 MiB of memory."""
+    takes about 100 MiB of memory. With engine RayServe, scaling says how many there are."""
 
     @property
     def processes(self) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from policy_operator.desired.metadata import Object
 from policy_operator.desired.models import model_keys
-from policy_operator.rollout import FETCH_FAILED, current_pods, given_up, rollout_of, version_of
+from policy_operator.rollout import FETCH_FAILED, Rollout, current_pods, given_up, version_of
 
 _FIRST_WAIT = 60.0
 _LONGEST_WAIT = 6 * 3600.0
@@ -17,16 +17,15 @@ def may_change(pod: Object, policy: str) -> bool:
     return failure is not None and failure.reason == FETCH_FAILED
 
 
-def attempt(deployment: Object, pods: Sequence[Object], now: datetime) -> str | None:
-    """The version that pods should have now, if nothing else about them changes.
+def attempt(template: Object, rollout: Rollout, pods: Sequence[Object], now: datetime) -> str | None:
+    """The version that the pods of a template should have now, if nothing else about them changes.
 
     Each attempt waits twice as long as the one before, since its newest pod; one that hasn't shown yet what becomes of
     it is waited for.
     """
-    version = version_of(deployment["spec"]["template"])
-    current = current_pods(deployment, pods)
+    version = version_of(template)
+    current = current_pods(template, pods)
     lacking = any(may_change(pod, policy) for pod in current for policy in model_keys(pod))
-    rollout = rollout_of(deployment, pods)
     # Where no policy is left that answers, the server fails and the rollout never completes.
     settled = rollout.complete or (rollout.ready == 0 and rollout.failure is not None)
     if version is None or not lacking or not settled:

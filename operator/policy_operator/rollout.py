@@ -1,4 +1,4 @@
-"""What the Deployment and its pods say: how far the current version is, and what keeps it from being there."""
+"""What pods and what makes them say: how far the current version is, and what keeps it from being there."""
 
 import json
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class PolicyRollout:
 
 @dataclass(frozen=True)
 class Rollout:
-    """The state of a Deployment. "Current" are the pods that its template makes now, all others are former ones."""
+    """The state of what makes pods. "Current" are those that its template makes now, all others are former ones."""
 
     wanted: int
     pods: int
@@ -56,6 +56,8 @@ class Rollout:
     """What keeps a pod from serving."""
     policies: tuple[PolicyRollout, ...]
     """Those that the template names, in its order."""
+    told: str = ""
+    """What whoever makes the pods says of it, if there is more to it than the pods."""
 
 
 def rollout_of(deployment: Object, pods: Iterable[Object]) -> Rollout:
@@ -66,8 +68,8 @@ def rollout_of(deployment: Object, pods: Iterable[Object]) -> Rollout:
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     wanted = spec.get("replicas", 1)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    living = [pod for pod in pods if not _ends(pod)]
-    current = current_pods(deployment, living)
+    living = [pod for pod in pods if not ends(pod)]
+    current = current_pods(spec["template"], living)
     serving = [pod for pod in current if is_ready(pod)]
     failures = [failure for pod in current if (failure := failure_of(pod))]
     if (refused := conditions.get("ReplicaFailure", {})).get("status") == "True" and not failures:
@@ -83,13 +85,13 @@ def rollout_of(deployment: Object, pods: Iterable[Object]) -> Rollout:
         stalled=seen and progressing.get("reason") == "ProgressDeadlineExceeded",
         failure=failures[0] if failures else None,
         policies=tuple(
-            _policy_rollout(name or deployment["metadata"]["name"], name, current)
+            policy_rollout(name or deployment["metadata"]["name"], name, current)
             for name in model_keys(spec["template"])
         ),
     )
 
 
-def _policy_rollout(shown: str, name: str, current: Iterable[Object]) -> PolicyRollout:
+def policy_rollout(shown: str, name: str, current: Iterable[Object]) -> PolicyRollout:
     """One policy as the current pods have it; `name` is that of `models.part`."""
     found = [(pod, failure_of_policy(pod, name)) for pod in current]
     digests = {fetched_digest(pod, name) for pod, failure in found if is_ready(pod) and not failure}
@@ -207,10 +209,10 @@ def _last_words(message: str) -> str:
     return (errors or lines or [""])[-1]
 
 
-def current_pods(deployment: Object, pods: Iterable[Object]) -> list[Object]:
-    """The living pods that the Deployment's template makes now, the oldest first."""
-    version = version_of(deployment["spec"]["template"])
-    return sorted((pod for pod in pods if not _ends(pod) and version_of(pod) == version), key=_age)
+def current_pods(template: Object, pods: Iterable[Object]) -> list[Object]:
+    """The living pods that a template makes now, the oldest first."""
+    version = version_of(template)
+    return sorted((pod for pod in pods if not ends(pod) and version_of(pod) == version), key=_age)
 
 
 def version_of(pod_or_template: Object) -> str | None:
@@ -219,7 +221,8 @@ def version_of(pod_or_template: Object) -> str | None:
     return value
 
 
-def _ends(pod: Object) -> bool:
+def ends(pod: Object) -> bool:
+    """Whether the pod is about to end, or has."""
     return "deletionTimestamp" in pod["metadata"] or pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 

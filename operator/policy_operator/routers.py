@@ -13,6 +13,7 @@ from policy_operator.api_status import OpenModel
 from policy_operator.desired.metadata import Object
 from policy_operator.desired.pod import METRICS_PORT
 from policy_operator.errors import PolicyOperatorError
+from policy_operator.ray_rollout import is_head
 from policy_operator.rollout import is_ready, version_of
 from policy_operator.workqueue import Key
 from policy_server.config import first_problem
@@ -121,15 +122,19 @@ class Routers:
         self._known.pop(key, None)
 
 
-def pod_to_ask(pods: Iterable[Object], deployment: Object) -> Object | None:
+def pod_to_ask(pods: Iterable[Object], template: Object) -> Object | None:
     """The oldest pod that serves: of the current version, or of a former one as long as none of the current does."""
 
     def order(pod: Object) -> tuple[bool, str, str]:
         metadata = pod["metadata"]
         return version_of(pod) != current, metadata.get("creationTimestamp", ""), metadata["name"]
 
-    current = version_of(deployment["spec"]["template"])
-    serving = (pod for pod in pods if is_ready(pod) and _address(pod) and "deletionTimestamp" not in pod["metadata"])
+    current = version_of(template)
+    serving = (
+        pod
+        for pod in pods
+        if is_ready(pod) and not is_head(pod) and _address(pod) and "deletionTimestamp" not in pod["metadata"]
+    )
     return min(serving, key=order, default=None)
 
 

@@ -16,6 +16,7 @@ from policy_operator.router_status import out_of, router_status, serves, snapsho
 from policy_operator.routers import PAUSE_SECONDS, Routers, pod_to_ask
 from policy_operator.server_config import store_of
 from policy_operator.status import Judgement, Trouble
+from policy_operator.workloads import template_of, workload_of
 from policy_operator.workqueue import Key
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,8 @@ class Routing:
             self.forget(server.key)
             return Tended()
         troubles = await self._tell_settings(server, children)
-        deployment = _first(children.own(kinds.DEPLOYMENT))
-        pod = pod_to_ask(children.pods(), deployment) if deployment else None
+        workload = workload_of(server, children.workloads())
+        pod = pod_to_ask(children.pods(), template_of(workload)) if workload else None
         new = await self._routers.ask(server.key, pod)
         if new is not None and (snapshot := snapshot_of(new)) is not None:
             name = names.learned(server.metadata.name)

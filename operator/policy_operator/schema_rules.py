@@ -1,10 +1,25 @@
-"""What the API server checks of a schema and of a router, in CEL; `policy_server.config` checks it too."""
+"""What the API server checks of a schema, a router and scaling, in CEL; `policy_server.config` checks it too."""
 
 from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from policy_server.config import CANARY_RULE, EPSILON_RULE, HORIZON_RULE, LEARNING, MIN_PULLS_RULE
+from policy_server.config import (
+    CANARY_RULE,
+    EPSILON_RULE,
+    HORIZON_RULE,
+    LEARNING,
+    MIN_PULLS_RULE,
+    SCALING_ORDER_RULE,
+    SCALING_RULE,
+    SCALING_TARGET_RULE,
+)
+
+REPLICAS_RULES = (
+    ("has(self.replicas) != has(self.minReplicas) && has(self.minReplicas) == has(self.maxReplicas)", SCALING_RULE),
+    ("!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas", SCALING_ORDER_RULE),
+)
+"""Of what has a fixed number, or as many as are needed."""
 
 
 class SchemaRules:
@@ -65,5 +80,18 @@ class RouterRules:
         node = handler(schema)
         handler.resolve_ref_schema(node)["x-kubernetes-validations"] = [
             {"rule": rule, "message": text} for rule, text in self.ROUTER_RULES
+        ]
+        return node
+
+
+class ScalingRules:
+    """The rules of how a policy is scaled, told to the API server too."""
+
+    SCALING_RULES = (*REPLICAS_RULES, ("!has(self.replicas) || !has(self.targetOngoingRequests)", SCALING_TARGET_RULE))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        node = handler(schema)
+        handler.resolve_ref_schema(node)["x-kubernetes-validations"] = [
+            {"rule": rule, "message": text} for rule, text in self.SCALING_RULES
         ]
         return node

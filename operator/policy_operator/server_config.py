@@ -9,6 +9,7 @@ from pathlib import Path
 
 from policy_operator import names
 from policy_operator.api import NO_PLAIN_KEY, PolicyServer
+from policy_operator.api_engine import Engine
 from policy_operator.api_policies import Model, answering
 from policy_operator.errors import InvalidPolicyServerError, InvalidSchemaTextError
 from policy_operator.schema_text import parse_schema_text
@@ -16,6 +17,7 @@ from policy_server.config import (
     EPISODE_RULE,
     LEARNING,
     PolicyConfig,
+    RayConfig,
     RouterConfig,
     RouterMode,
     RouterSettingsFile,
@@ -124,13 +126,20 @@ def server_config(
         url_path=url_path(server, resolved),
         observation_schema=resolved.schema,
         policies=[
-            PolicyConfig(name=policy.name, bundle=bundles[policy.name], shadow=policy.shadow)
+            PolicyConfig(name=policy.name, bundle=bundles[policy.name], shadow=policy.shadow, scaling=policy.scaling)
             for policy in server.policies
         ],
+        ray=_ray(server),
         routing=routing if server.is_routed else None,
         auth="none" if open_to_all else "apiKey",
         api_keys_directory=None if open_to_all else keys_directory,
     )
+
+
+def _ray(server: PolicyServer) -> RayConfig | None:
+    if server.spec.engine != Engine.RAY_SERVE:
+        return None
+    return RayConfig(scaling=server.spec.ray.scaling if server.spec.ray else None)
 
 
 def router_settings(server: PolicyServer) -> RouterSettingsFile:
@@ -168,7 +177,7 @@ def store_of(server: PolicyServer) -> SharedStore | None:
     if router is not None and router.store is not None:
         redis = router.store.redis
         return SharedStore(redis.url, redis.password_secret.name if redis.password_secret else None, own=False)
-    if server.spec.replicas <= 1:
+    if server.spec.replicas <= 1 and server.ray_workers is None:
         return None
     name = names.store(server.metadata.name)
     return SharedStore(f"redis://{name}:6379/0", name, own=True)

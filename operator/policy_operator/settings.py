@@ -16,6 +16,10 @@ class Settings:
     """Serves, fetches, and converts what needs no framework."""
     importer_image: str = "policyserver/importer-{framework}:latest"
     """Converts what needs a framework; `{framework}` stands for tensorflow, torch or rllib."""
+    ray_image: str = "policyserver/server-ray:latest"
+    """Serves with engine RayServe."""
+    sdk_image: str = "policyserver/sdk-generator:latest"
+    """Writes SDKs."""
     store_image: str = "valkey/valkey:8"
     """Keeps what several replicas of a router learn: any image with Valkey or Redis, their command line and a shell."""
     image_pull_secrets: tuple[str, ...] = ()

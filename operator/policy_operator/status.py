@@ -138,7 +138,7 @@ def _schema_valid(seen: Seen) -> Judgement:
 def _models_loaded(seen: Seen) -> Judgement:
     rollout = seen.rollout
     if rollout is None:
-        return "Unknown", "NoPods", "there is no Deployment"
+        return "Unknown", "NoPods", "nothing makes pods yet"
     if failures := _failures(seen, rollout):
         told = [f"policy {name}: {failure.message}" for name, failure in failures.items()]
         first = next(iter(failures.values()))
@@ -183,7 +183,7 @@ def _progressing(seen: Seen) -> Judgement:
         return "False", trouble.reason, trouble.message
     rollout = seen.rollout
     if rollout is None:
-        return "True", "RolloutInProgress", "the Deployment is being made"
+        return "True", "RolloutInProgress", "what makes the pods is being made"
     if rollout.complete:
         return "False", "Complete", "all pods are of the current version"
     if rollout.stalled:
@@ -209,7 +209,7 @@ def _ready(seen: Seen) -> Judgement:
 
 def _incomplete(rollout: Rollout | None) -> tuple[str, str]:
     if rollout is None:
-        return "RolloutInProgress", "the Deployment is being made"
+        return "RolloutInProgress", "what makes the pods is being made"
     if rollout.settled:
         reason = "PodsNotReady"
     else:
@@ -219,7 +219,8 @@ def _incomplete(rollout: Rollout | None) -> tuple[str, str]:
 
 
 def _serving(rollout: Rollout) -> str:
-    return f"{rollout.ready} of {rollout.wanted} pods of the current version serve"
+    serving = f"{rollout.ready} of {rollout.wanted} pods of the current version serve"
+    return f"{serving}; {rollout.told}" if rollout.told else serving
 
 
 def _going_on(pods: int, version: str) -> list[str]:

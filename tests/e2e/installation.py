@@ -19,6 +19,7 @@ MONITORS = Path(__file__).parent / "servicemonitors.yaml"
 CRDS = REPOSITORY / "crds"
 
 _DOCKERFILES = {"operator": ("Dockerfile.operator", "operator"), "server": ("Dockerfile.server", "server")}
+_DOCKERFILES["server-ray"] = ("Dockerfile.server", "ray")
 _DOCKERFILES["importer-tensorflow"] = ("Dockerfile.server", "importer-tensorflow")
 _DOCKERFILES["store"] = ("tests/e2e/store/Dockerfile", "store")
 

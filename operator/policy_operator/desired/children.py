@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policy_operator.api import PolicyServer
-from policy_operator.desired import configuration, route, store, workload
+from policy_operator.desired import configuration, ray, route, store, workload
 from policy_operator.desired.metadata import Object
 from policy_operator.server_config import ResolvedSchema, store_of, url_path
 from policy_operator.settings import Settings
@@ -24,6 +24,8 @@ class Desired:
     """Whether the url path is this PolicyServer's; another one may have it."""
     monitored: bool = True
     """Whether there are ServiceMonitors."""
+    kuberay: bool = True
+    """Whether there are RayServices."""
 
 
 def desired_objects(
@@ -44,10 +46,13 @@ def desired_objects(
     shared = store_of(server)
     if given.store_in_use or (shared is not None and shared.own):
         objects += store.objects(server, settings)
-    deployment = workload.deployment(server, config["metadata"]["name"], settings, given.attempt)
-    objects += [deployment, route.service(server)]
-    if server.spec.replicas > 1:
-        objects.append(workload.disruption_budget(server))
+    if server.ray_workers is None:
+        objects.append(workload.deployment(server, config["metadata"]["name"], settings, given.attempt))
+    elif given.kuberay:
+        objects.append(ray.ray_service(server, server.ray_workers, config["metadata"]["name"], settings, given.attempt))
+    objects.append(route.service(server))
+    if budget := workload.disruption_budget(server):
+        objects.append(budget)
     if given.routed:
         objects.append(route.ingress(server, path))
     if given.monitored:

@@ -17,6 +17,7 @@ CONFIG_FILE = "server.json"
 SETTINGS = Path("/etc/policyserver/router/settings.json")
 PASSWORD = Path("/etc/policyserver/store") / PASSWORD_KEY
 STATE = Path("/state/router.db")
+CLIENTS = Path("/clients")
 LEARNED = Path("/etc/policyserver/learned/router.json")
 
 
@@ -28,6 +29,8 @@ def configuration(server: PolicyServer, resolved: ResolvedSchema) -> Object:
     """
     bundles = {policy.name: bundle_of(name) for name, policy in policies_by_part(server).items()}
     config = server_config(server, resolved, bundles, KEYS, _routing(server))
+    if server.clients:
+        config = config.model_copy(update={"clients_directory": CLIENTS})
     # Shadows are a router's; saying so without one would start a rollout of what is there since before there were any.
     needless = None if server.is_routed else {"policies": {"__all__": {"shadow"}}}
     text = config.model_dump_json(by_alias=True, exclude_none=True, exclude=needless, indent=2)

@@ -27,9 +27,7 @@ def deployment(server: PolicyServer, config_name: str, settings: Settings, attem
     `attempt` is the version that they should have as long as nothing else about them changes.
     """
     template = pod_template(server, config_name, settings)
-    digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
-    version = attempt if attempt is not None and attempt.partition(".")[0] == digest else digest
-    template["metadata"]["annotations"][VERSION] = version
+    template["metadata"]["annotations"][VERSION] = version(template, attempt)
     return child(DEPLOYMENT, server, server.metadata.name) | {
         "spec": {
             "replicas": server.spec.replicas,
@@ -42,11 +40,25 @@ def deployment(server: PolicyServer, config_name: str, settings: Settings, attem
     }
 
 
-def disruption_budget(server: PolicyServer) -> Object:
-    """Lets nodes be emptied one pod at a time, and never waits for a pod that doesn't work anyway."""
+def version(pods: object, attempt: str | None) -> str:
+    """Returns the version of pods that are made from what is given."""
+    digest = hashlib.sha256(json.dumps(pods, sort_keys=True).encode()).hexdigest()[:10]
+    return attempt if attempt is not None and attempt.partition(".")[0] == digest else digest
+
+
+def disruption_budget(server: PolicyServer) -> Object | None:
+    """Lets nodes be emptied one pod at a time, and never waits for a pod that doesn't work anyway.
+
+    There is none of a pod that serves alone.
+    """
+    workers = server.ray_workers
+    pods = min(server.spec.replicas, 1) * workers.fewest if workers else server.spec.replicas
+    if pods <= 1:
+        return None
     return child(DISRUPTION_BUDGET, server, server.metadata.name) | {
         "spec": {
-            "maxUnavailable": 1,
+            # Of pods that KubeRay makes, Kubernetes can't know how many there should be.
+            **({"minAvailable": pods - 1} if workers else {"maxUnavailable": 1}),
             "selector": {"matchLabels": selector(server.metadata.name)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         }

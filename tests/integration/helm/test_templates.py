@@ -134,6 +134,8 @@ def test_one_value_moves_every_image_to_another_registry(helm: Helm) -> None:
     assert variables["POLICYSERVER_SERVER_IMAGE"] == "registry.example/policyserver/server:1"
     assert variables["POLICYSERVER_IMPORTER_IMAGE"] == "registry.example/policyserver/importer-{framework}:1"
     assert variables["POLICYSERVER_STORE_IMAGE"] == "registry.example/valkey/valkey:8"
+    assert variables["POLICYSERVER_SDK_IMAGE"] == "registry.example/policyserver/sdk-generator:1"
+    assert variables["POLICYSERVER_RAY_IMAGE"] == "registry.example/policyserver/server-ray:1"
 
 
 def test_what_exists_already_is_used_and_not_made(helm: Helm) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests import engine_cases
 from tests.integration.operator_core.api_client import Namespace
 from tests.routing_cases import REFUSED, TAKEN, policy, routed
 
@@ -82,3 +83,16 @@ def test_policies_and_router_that_can_work_are_taken(namespace: Namespace, spec:
     namespace.serve("taken", **spec)
     kept = namespace.server("taken")["spec"]["policies"]
     assert [one["name"] for one in kept] == [one["name"] for one in spec["policies"]]
+
+
+@pytest.mark.parametrize(("spec", "message"), engine_cases.REFUSED)
+def test_an_engine_that_can_never_serve_is_refused(namespace: Namespace, spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=r"422|Invalid|invalid") as refused:
+        namespace.serve("refused", **spec)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("spec", engine_cases.TAKEN)
+def test_an_engine_that_can_serve_is_taken(namespace: Namespace, spec: dict[str, Any]) -> None:
+    namespace.serve("taken", **spec)
+    assert namespace.server("taken")["spec"]["engine"] == spec["engine"]

@@ -20,7 +20,12 @@ from policy_operator.server_config import resolve_schema
 from policy_operator.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
-SETTINGS = Settings(server_image="policyserver/server:test", importer_image="policyserver/importer-{framework}:test")
+SETTINGS = Settings(
+    server_image="policyserver/server:test",
+    importer_image="policyserver/importer-{framework}:test",
+    ray_image="policyserver/server-ray:test",
+    sdk_image="policyserver/sdk-generator:test",
+)
 URI = "https://models.example/mouse.zip"
 SCHEMA_TEXT = """
 observations:
@@ -102,6 +107,41 @@ CASES: dict[str, tuple[dict[str, Any], Desired]] = {
             "replicas": 2,
         },
         Desired(),
+    ),
+    "clients": (
+        {
+            "policies": [{"name": "old", "modelUri": URI}, {"name": "new", "modelUri": f"{URI}?new"}],
+            "router": {"mode": "ThompsonSampling"},
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "apiKeySecret": {"name": "mouse-keys"},
+            "clients": ["typescript", "python"],
+        },
+        Desired(),
+    ),
+    "ray": (
+        {
+            "modelUri": URI,
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "auth": "none",
+            "engine": "RayServe",
+            "ray": {"scaling": {"minReplicas": 1, "maxReplicas": 4, "cpus": 0.5}},
+            "resources": {"limits": {"cpu": 4, "memory": "4Gi"}},
+        },
+        Desired(),
+    ),
+    "ray-workers": (
+        {
+            "policies": [
+                {"name": "old", "modelUri": URI},
+                {"name": "new", "modelUri": URI, "scaling": {"replicas": 3}},
+            ],
+            "router": {"mode": "ThompsonSampling"},
+            "schema": {"observations": [{"name": "row", "type": "float"}]},
+            "apiKeySecret": {"name": "mouse-keys"},
+            "engine": "RayServe",
+            "ray": {"workers": {"minReplicas": 2, "maxReplicas": 6, "resources": {"limits": {"cpu": 4}}}},
+        },
+        Desired(pins={uri_key(URI): "a" * 64}),
     ),
     "without-route": (
         {"modelUri": URI, "schema": {"observations": []}, "auth": "none", "urlPath": "taken", "replicas": 0},

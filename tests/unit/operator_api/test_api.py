@@ -11,6 +11,7 @@ import pytest
 from policy_operator.api import parse
 from policy_operator.errors import InvalidPolicyServerError
 from policy_server.config import ObservationType, RouterMode
+from tests import engine_cases
 from tests.routing_cases import REFUSED, TAKEN, policy, routed
 
 Make = Callable[..., dict[str, Any]]
@@ -202,8 +203,8 @@ def test_exactly_one_of_the_forms_is_given(document: Make, spec: dict[str, Any],
         (
             {"replica": 2},
             "spec.replica: unknown field; did you mean replicas? There are modelUri, sha256, modelCredentials, format,"
-            " trust, modelOutput, policies, router, schema, schemaText, schemaFrom, apiKeySecret, auth, replicas,"
-            " resources, urlPath",
+            " trust, modelOutput, policies, router, schema, schemaText, schemaFrom, apiKeySecret, auth, engine, ray,"
+            " replicas, resources, clients, urlPath",
         ),
         (
             {"schema": {"observations": {"mouse_row": {"type": "float"}}}},
@@ -320,6 +321,18 @@ def test_policies_and_router_that_can_never_work_are_refused(
     document: Make, spec: dict[str, Any], message: str
 ) -> None:
     assert [problem for problem in problems(document(**spec)) if problem.endswith(f": {message}")]
+
+
+@pytest.mark.parametrize(("spec", "message"), engine_cases.REFUSED)
+def test_an_engine_that_can_never_serve_is_refused(document: Make, spec: dict[str, Any], message: str) -> None:
+    assert [problem for problem in problems(document(**spec)) if problem.endswith(f": {message}")]
+
+
+@pytest.mark.parametrize("spec", engine_cases.TAKEN)
+def test_an_engine_that_can_serve_is_taken(document: Make, spec: dict[str, Any]) -> None:
+    server = parse(document(**spec))
+    assert server.spec.engine == spec["engine"]
+    assert (server.ray_workers is not None) == ("workers" in spec.get("ray", {}))
 
 
 @pytest.mark.parametrize("spec", TAKEN)

@@ -18,7 +18,16 @@ from policy_operator.server_config import (
     store_of,
     url_path,
 )
-from policy_server.config import PolicyConfig, RouterSettingsFile, RoutingConfig, ServerConfig, StoreConfig
+from policy_server.config import (
+    PolicyConfig,
+    RayConfig,
+    RouterSettingsFile,
+    RoutingConfig,
+    ScalingConfig,
+    ServerConfig,
+    StoreConfig,
+)
+from tests.engine_cases import by_ray
 from tests.routing_cases import policy, routed
 
 Make = Callable[..., dict[str, Any]]
@@ -184,6 +193,31 @@ def test_a_router_follows_what_the_resource_says_of_it(
     assert RouterSettingsFile.model_validate(written) == settings
 
 
+@pytest.mark.parametrize(
+    ("spec", "ray"),
+    [
+        ({}, None),
+        (by_ray(), RayConfig()),
+        (by_ray(workers={"replicas": 2}), RayConfig()),
+        (by_ray(scaling={"replicas": 2, "cpus": 0.5}), RayConfig(scaling=ScalingConfig(replicas=2, cpus=0.5))),
+    ],
+)
+def test_the_engine_and_its_scaling_reach_the_server(
+    document: Make, spec: dict[str, Any], ray: RayConfig | None
+) -> None:
+    server = parse(document(**spec))
+    assert server_config(server, resolve_schema(server, None), BUNDLES, KEYS, None).ray == ray
+
+
+def test_what_is_said_of_one_policys_scaling_is_its_own(document: Make) -> None:
+    own = policy("a", scaling={"minReplicas": 1, "maxReplicas": 3, "targetOngoingRequests": 1})
+    server = parse(document(**by_ray(), **routed(own, policy("b"), mode="UCB1")))
+    routing = RoutingConfig(settings=Path("/settings.json"), store=StoreConfig(path=Path("/state.db")))
+    config = server_config(server, resolve_schema(server, None), {"a": Path("/a"), "b": Path("/b")}, KEYS, routing)
+    expected = ScalingConfig(min_replicas=1, max_replicas=3, target_ongoing_requests=1)
+    assert [one.scaling for one in config.policies] == [expected, None]
+
+
 NAMED = {"redis": {"url": "redis://valkey:1/2", "passwordSecret": {"name": "valkey"}}}
 
 
@@ -195,6 +229,11 @@ NAMED = {"redis": {"url": "redis://valkey:1/2", "passwordSecret": {"name": "valk
         (routed(mode="UCB1") | {"replicas": 0}, None),
         (routed(mode="UCB1") | {"replicas": 2}, SharedStore("redis://mouse-store:6379/0", "mouse-store", own=True)),
         (routed(policy("a")) | {"replicas": 2}, SharedStore("redis://mouse-store:6379/0", "mouse-store", own=True)),
+        (routed(mode="UCB1") | by_ray(scaling={"replicas": 2}), None),
+        (
+            routed(mode="UCB1") | by_ray(workers={"replicas": 1}),
+            SharedStore("redis://mouse-store:6379/0", "mouse-store", own=True),
+        ),
         (routed(mode="UCB1", store=NAMED), SharedStore("redis://valkey:1/2", "valkey", own=False)),
         (
             routed(mode="UCB1", store={"redis": {"url": "redis://valkey"}}) | {"replicas": 2},

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from policy_operator.retries import attempt
+from policy_operator.rollout import rollout_of
 from tests.unit.operator_core.objects import MODEL, Object, brought, container, deployment, ended, pod, several_keys
 
 KEYS = several_keys("a", "b")
@@ -17,7 +18,7 @@ def pods(statuses: list[Object], version: str = "v2", *, ready: bool = True) -> 
 
 
 def after(seconds: float, live: Object, found: list[Object]) -> str | None:
-    return attempt(live, found, START + timedelta(seconds=seconds))
+    return attempt(live["spec"]["template"], rollout_of(live, found), found, START + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(

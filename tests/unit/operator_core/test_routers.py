@@ -37,6 +37,9 @@ def stateful_set(ready: int) -> Object:
     return {"status": {"readyReplicas": ready}}
 
 
+TEMPLATE = deployment()["spec"]["template"]
+
+
 def test_the_oldest_pod_that_serves_is_asked() -> None:
     pods = [
         at("10.0.0.1", pod("younger", ready=True, created="2026-01-02T00:00:00Z")),
@@ -45,16 +48,16 @@ def test_the_oldest_pod_that_serves_is_asked() -> None:
         at("10.0.0.4", pod("leaving", ready=True, ends=True)),
         pod("elsewhere", ready=True),
     ]
-    assert pod_to_ask(pods, deployment()) is pods[2]
-    assert pod_to_ask(pods[1:2], deployment()) is None
+    assert pod_to_ask(pods, TEMPLATE) is pods[2]
+    assert pod_to_ask(pods[1:2], TEMPLATE) is None
 
 
 def test_a_former_pod_is_asked_only_as_long_as_no_current_one_serves() -> None:
     former = at("10.0.0.1", pod("former", "v1", ready=True, created="2026-01-01T00:00:00Z"))
     waiting = at("10.0.0.2", pod("current", created="2026-01-02T00:00:00Z"))
-    assert pod_to_ask([former, waiting], deployment()) is former
+    assert pod_to_ask([former, waiting], TEMPLATE) is former
     current = at("10.0.0.2", pod("current", ready=True, created="2026-01-02T00:00:00Z"))
-    assert pod_to_ask([former, current], deployment()) is current
+    assert pod_to_ask([former, current], TEMPLATE) is current
 
 
 def test_what_servers_say_is_understood() -> None:
