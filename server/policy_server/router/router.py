@@ -111,10 +111,19 @@ class Router:
         return self._working(now).propensities
 
     def decide(self, now: float) -> Routed:
-        """Draws as `draw` does, for a decision that is answered at once."""
+        """Draws as `draw` does, for a decision that is answered at once, and counts it."""
         routed = self.draw(now)
-        self.answered(routed, now)
+        self._decided[routed.arm] += 1
         return routed
+
+    def put_back(self, routed: Routed) -> None:
+        """Undoes `decide`, where that wasn't answered: the next decision has what was drawn.
+
+        Otherwise, who tries again would give another arm a greater share.
+        """
+        if routed.drawn:
+            self._decided[routed.arm] -= 1
+            self._ahead.append(routed)
 
     def draw(self, now: float) -> Routed:
         """Draws an arm for a decision that belongs to no episode yet; it counts once it is `answered`.
@@ -125,11 +134,6 @@ class Router:
         if now >= self._ahead_until or not self._ahead:
             self._draw_ahead(now)
         return self._ahead.pop()
-
-    def put_back(self, routed: Routed) -> None:
-        """Lets the next decision have what was just drawn; so that who tries again doesn't get another arm by that."""
-        if routed.drawn:
-            self._ahead.append(routed)
 
     def answered(self, routed: Routed, now: float) -> None:
         """Counts a decision that was made at `now`; those of an episode together count once."""

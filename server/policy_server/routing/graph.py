@@ -55,22 +55,25 @@ class Graph:
         """See `Decider`; whatever is out of the ordinary must wait."""
         if self.slow:
             raise MustWait
-        now = self.clock()
+        now, router = self.clock(), self.router
+        if episode is None and state is not None:
+            raise _without_episode(STATE)
         try:
-            routed = self.router.draw(now) if episode is None else self._known(episode, now)
+            routed = router.decide(now) if episode is None else self._known(episode, now)
         except NoArmLeft:
             raise MustWait from None
-        if state is not None:
-            if episode is None:
-                raise _without_episode(STATE)
-            state = None if routed.moved else state
         start = perf_counter()
         try:
-            decision = self.engines[routed.arm].predict(vector, state, deterministic=deterministic)
-        except InferenceFailed:
-            # Who comes next has this draw: otherwise trying again would give another policy a greater share.
-            self.router.put_back(routed)
+            decision = self.engines[routed.arm].predict(
+                vector, None if routed.moved else state, deterministic=deterministic
+            )
+        except (InferenceFailed, ObservationError) as error:
+            router.put_back(routed)
+            if isinstance(error, ObservationError):
+                raise
             raise MustWait from None
+        if episode is not None:
+            router.answered(routed, now)
         self.ledger.answered(routed, vector, decision, now, perf_counter() - start)
         return decision, routed
 

@@ -46,13 +46,15 @@ class Ledger:
             tally.watch = watch
 
     def answered(self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float) -> None:
-        """Notes the answer to one observation, made at `now` by an inference of so many seconds."""
+        """Notes the answer to one observation, made at `now` by an inference of so many seconds.
+
+        The router has counted it already.
+        """
         arm, router = routed.arm, self._router
         self._policies[arm].note(seconds, decision.actions, 1)
-        router.answered(routed, now)
+        self._watches[arm].observe(vector, now)
         if router.availability.troubled:
             router.availability.answered(arm)
-        self._watches[arm].observe(vector, now)
         if self.logs or self._shadows is not None:
             self._show(routed, vector, decision, now, router.propensities)
 

@@ -36,9 +36,10 @@ def test_a_decision_counts_when_it_was_made_however_long_its_answer_took() -> No
 def test_what_is_put_back_is_the_next_one_s(mode: Mode) -> None:
     routed = router(mode)
     for _ in range(100):
-        drawn = routed.draw(NOW)
-        routed.put_back(drawn)
-        assert routed.draw(NOW) is drawn
+        decided = routed.decide(NOW)
+        routed.put_back(decided)
+        assert routed.decide(NOW) is decided
+    assert sum(routed.uncounted().values()) == 100
 
 
 def test_an_episode_s_decision_is_nobody_else_s_when_it_is_put_back() -> None:
