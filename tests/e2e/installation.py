@@ -20,6 +20,7 @@ CRDS = REPOSITORY / "crds"
 
 _DOCKERFILES = {"operator": ("Dockerfile.operator", "operator"), "server": ("Dockerfile.server", "server")}
 _DOCKERFILES["server-ray"] = ("Dockerfile.server", "ray")
+_DOCKERFILES["sdk-generator"] = ("Dockerfile.server", "sdk-generator")
 _DOCKERFILES["importer-tensorflow"] = ("Dockerfile.server", "importer-tensorflow")
 _DOCKERFILES["store"] = ("tests/e2e/store/Dockerfile", "store")
 

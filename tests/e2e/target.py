@@ -11,7 +11,7 @@ from tests.cluster.errors import Unsupported
 from tests.e2e.kubectl import Kubectl
 
 # The images with PyTorch and RLlib are too large for here, 5 GB and more: what they do is tested without a cluster.
-PARTS = ("operator", "server", "server-ray", "importer-tensorflow")
+PARTS = ("operator", "server", "server-ray", "sdk-generator", "importer-tensorflow")
 
 
 @dataclass(frozen=True)

@@ -19,3 +19,7 @@ def test_ray_serves_in_one_restricted_pod(space: Space, tmp_path: Path) -> None:
     assert container["image"] == space.target.images["server-ray"]
     (status,) = pod["status"]["containerStatuses"]
     assert status["restartCount"] == 0
+    # What KubeRay runs in this image, where there are many nodes.
+    command = "for one in start health-check kuberay-autoscaler; do ray $one --help > /dev/null || echo no $one; done"
+    name = pod["metadata"]["name"]
+    assert space.kubectl("exec", name, f"--namespace={space.name}", "--", "/bin/bash", "-c", "--", command) == ""

@@ -17,7 +17,7 @@ Object = dict[str, Any]
 Value = TypeVar("Value")
 
 DEADLINE = 60.0
-"""On two busy cores, the controller-manager may need some seconds for what takes it a tenth of one."""
+"""When the API server was away, the controller-manager may wait for half a minute before it watches again."""
 
 
 def wait_for(condition: Callable[[], Value | None], what: str, seconds: float = DEADLINE) -> Value:

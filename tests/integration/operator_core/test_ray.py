@@ -42,10 +42,9 @@ def serve(namespace: Namespace, workers: Object | None = None, **spec: Any) -> K
     return KubeRay(namespace, "mouse")
 
 
-def ready(namespace: Namespace, status: str, reason: str) -> str:
-    """The message of the condition Ready, once it has this status and reason."""
-    message: str = namespace.wait_for_condition("mouse", "Ready", status, reason)["message"]
-    return message
+def ready(namespace: Namespace, status: str, reason: str) -> None:
+    """Waits for the condition Ready with this status and reason."""
+    namespace.wait_for_condition("mouse", "Ready", status, reason)
 
 
 def wait_until_told(namespace: Namespace, kind: str, words: str) -> None:
@@ -111,7 +110,8 @@ def _labels(pod: Object) -> dict[str, str]:
 def test_conditions_follow_kuberay_from_the_first_cluster_to_the_next(namespace: Namespace) -> None:
     cluster = serve(namespace)
     cluster.service()
-    assert "KubeRay has not looked at it yet" in ready(namespace, "False", "RolloutInProgress")
+    ready(namespace, "False", "RolloutInProgress")
+    wait_until_told(namespace, "Ready", "KubeRay has not looked at it yet")
     workers = cluster.make_cluster("first")
     cluster.tell(INITIALIZING, pending="first")
     wait_until_told(namespace, "Ready", "KubeRay: Initializing, RayService is initializing")
@@ -120,7 +120,8 @@ def test_conditions_follow_kuberay_from_the_first_cluster_to_the_next(namespace:
     for pod in workers:
         kubelet.serves(namespace, pod)
     cluster.tell(SERVES, NO_UPGRADE, active="first", endpoints=2)
-    assert ready(namespace, "True", "Serving") == "2 of 2 pods of the current version serve"
+    ready(namespace, "True", "Serving")
+    wait_until_told(namespace, "Ready", "2 of 2 pods of the current version serve")
     namespace.wait_for_condition("mouse", "Progressing", "False", "Complete")
     loaded = namespace.wait_for_condition("mouse", "ModelsLoaded", "True", "Loaded")
     assert kubelet.DIGEST in loaded["message"]
@@ -132,7 +133,8 @@ def test_conditions_follow_kuberay_from_the_first_cluster_to_the_next(namespace:
     version = cluster.version()
     serve(namespace, urlPath=f"{namespace.name}/next")
     cluster.wait_for_version_other_than(version)
-    assert "2 pods of the former version go on serving" in ready(namespace, "False", "RolloutInProgress")
+    ready(namespace, "False", "RolloutInProgress")
+    wait_until_told(namespace, "Ready", "2 pods of the former version go on serving")
     next_workers = cluster.make_cluster("second")
     cluster.tell(SERVES, UPGRADES, active="first", pending="second", endpoints=2)
     wait_until_told(namespace, "Ready", "KubeRay: UpgradeInProgress, Both active and pending Ray clusters exist")
@@ -164,9 +166,9 @@ def test_a_version_that_does_not_come_up_is_told_in_ray_serves_words_and_the_for
         "policyserver": {"status": "DEPLOY_FAILED", "message": "gave up", "serveDeploymentStatuses": deployments}
     }
     cluster.tell(SERVES, UPGRADES, active="first", pending="second", endpoints=2, applications=applications)
-    message = ready(namespace, "False", "RolloutFailed")
-    assert "ServeFailed: Ray Serve, DEPLOY_FAILED: gave up; mouse: no node has 64 CPUs" in message
-    assert "2 pods of the former version go on serving" in message
+    ready(namespace, "False", "RolloutFailed")
+    wait_until_told(namespace, "Ready", "ServeFailed: Ray Serve, DEPLOY_FAILED: gave up; mouse: no node has 64 CPUs")
+    wait_until_told(namespace, "Ready", "2 pods of the former version go on serving")
     namespace.wait_for_condition("mouse", "ModelsLoaded", "False", "ServeFailed")
     # What a pod says is nearer to the cause, once Ray Serve has nothing to say.
     cluster.tell(SERVES, UPGRADES, active="first", pending="second", endpoints=2)
@@ -193,7 +195,8 @@ def test_endpoints_that_are_gone_are_told(namespace: Namespace) -> None:
         namespace.api.merge(kinds.POD, namespace.name, pod["metadata"]["name"], _not_ready(), "status")
     cluster.tell(ENDPOINTS_GONE, NO_UPGRADE, active="first")
     wait_until_told(namespace, "Ready", "KubeRay: ZeroServeEndpoints")
-    assert "ServerFailed" in ready(namespace, "False", "PodsNotReady")
+    wait_until_told(namespace, "Ready", "ServerFailed: pod mouse-ray-first-worker-0")
+    ready(namespace, "False", "PodsNotReady")
 
 
 def _not_ready() -> Object:
@@ -229,7 +232,8 @@ def test_a_change_of_the_engine_loses_nothing_and_leaves_nothing(namespace: Name
     addressed = namespace.wait_for(kinds.SERVICE, "mouse")
     cluster = serve(namespace)
     cluster.service()
-    assert "2 pods of the former version go on serving" in ready(namespace, "False", "RolloutInProgress")
+    ready(namespace, "False", "RolloutInProgress")
+    wait_until_told(namespace, "Ready", "2 pods of the former version go on serving")
     workers = cluster.make_cluster("first")
     cluster.tell(INITIALIZING, pending="first")
     wait_until_told(namespace, "Ready", "KubeRay: Initializing")
@@ -249,7 +253,8 @@ def test_a_change_of_the_engine_loses_nothing_and_leaves_nothing(namespace: Name
     namespace.serve("mouse")
     version = version_of(namespace.wait_for(kinds.DEPLOYMENT, "mouse"))
     (pod,) = namespace.wait_for_pods(1, version)
-    assert "2 pods of the former version go on serving" in ready(namespace, "False", "RolloutInProgress")
+    ready(namespace, "False", "RolloutInProgress")
+    wait_until_told(namespace, "Ready", "2 pods of the former version go on serving")
     assert cluster.service()
     kubelet.serves(namespace, pod)
     namespace.wait_for_none(kinds.RAY_SERVICE, "mouse-ray")
