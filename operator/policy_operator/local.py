@@ -23,7 +23,7 @@ from pathlib import Path
 
 from policy_operator.api_policies import Policy, answering
 from policy_operator.errors import InvalidManifestsError, PolicyOperatorError, ProcessFailed
-from policy_operator.local_clients import write_clients
+from policy_operator.local_clients import with_clients
 from policy_operator.local_files import cache_folder, replace
 from policy_operator.local_routing import forget, name_of, named_store, write_routing
 from policy_operator.manifests import STDIN, Resolved, read
@@ -175,8 +175,9 @@ class LocalServer:
             config = server_config(one.server, one.schema, imported[name], keys, routing)
             config = config.model_copy(update={"seed": self._seed, "ray": self._ray(config)})
             if self._with_clients or one.server.clients:
-                folder = self._write_clients(name, config, one.server.clients)
-                config = config.model_copy(update={"clients_directory": folder})
+                folder, url = self._state / "clients" / name, self._endpoint.url
+                languages = None if self._with_clients else one.server.clients
+                config = with_clients(config, folder, url, languages)
             replace(self._configuration(name), config.model_dump_json(by_alias=True, indent=2))
         for name in self._served.keys() - wanted.keys():
             self._configuration(name).unlink()
@@ -191,18 +192,6 @@ class LocalServer:
 
     def _configuration(self, name: str) -> Path:
         return self._state / "config" / f"{name}.json"
-
-    def _write_clients(self, name: str, config: ServerConfig, languages: Sequence[str]) -> Path:
-        """Writes the SDKs of what is going to be served; returns their folder.
-
-        What the command line asks for must be there; what the PolicyServer asks for keeps nobody from serving.
-        """
-        source, folder = self._state / "clients" / f"{name}.json", self._state / "clients" / name
-        replace(source, config.model_dump_json(by_alias=True))
-        asked = () if self._with_clients else languages
-        optional = not self._with_clients
-        write_clients(source, folder, languages=asked, zipped=True, url=self._endpoint.url, optional=optional)
-        return folder
 
     def _write_keys(self, name: str, keys: Sequence[str]) -> Path:
         folder = self._state / "keys" / name

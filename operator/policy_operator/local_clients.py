@@ -6,7 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from policy_operator.errors import ProcessFailed
-from policy_operator.local_files import cache_folder
+from policy_operator.local_files import cache_folder, replace
+from policy_server.config import ServerConfig
+
+
+def with_clients(config: ServerConfig, folder: Path, url: str, languages: Sequence[str] | None) -> ServerConfig:
+    """Returns a configuration whose server gives away SDKs, which are written into a folder.
+
+    Args:
+        config: it, without them.
+        folder: theirs.
+        url: where this machine serves.
+        languages: what the PolicyServer asks for, which keeps nobody from serving; None means all, and they must be.
+
+    Raises:
+        ProcessFailed: they must be, and can't be written.
+    """
+    source = folder.with_name(f"{folder.name}.json")
+    replace(source, config.model_dump_json(by_alias=True))
+    write_clients(source, folder, languages=languages or (), zipped=True, url=url, optional=languages is not None)
+    return config.model_copy(update={"clients_directory": folder})
 
 
 def write_clients(

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 place = unpack(content, options.output)
             print(f"{place} ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
-    except PolicyServerError as error:
+    except (PolicyServerError, OSError) as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 0 if options.optional else BAD_INPUT

@@ -1,9 +1,10 @@
 """What an SDK is made from: the OpenAPI document of one PolicyServer, cut to what its SDKs are for."""
 
 import json
+import re
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -26,10 +27,16 @@ _TAGS = {"Predictions", "Feedback", "Clients"}
 _CLASS = "Policy"
 """What has all the methods: PolicyApi."""
 _KEY = "apiKey"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]*")
+_WORDS = ("description", "summary")
 
 
 class DocumentUnavailable(PolicyServerError):
     """A server doesn't tell what its API is."""
+
+
+class NoName(PolicyServerError):
+    """An observation's name can't be one in every language."""
 
 
 def described(config: ServerConfig) -> Document:
@@ -84,6 +91,7 @@ def for_sdks(document: Document, url: str) -> Document:
 
     Raises:
         DocumentUnavailable: it isn't a PolicyServer's.
+        NoName: an observation has a name that some language can't have.
     """
     try:
         paths = {
@@ -92,9 +100,11 @@ def for_sdks(document: Document, url: str) -> Document:
             if all(operation["tags"][0] in _TAGS for operation in operations.values())
         }
         schemas = _used(paths, document["components"]["schemas"])
-        info = {name: document["info"][name] for name in ("title", "description", "version")}
+        info = {name: str(document["info"][name]) for name in ("title", "description", "version")}
     except (AttributeError, IndexError, KeyError, TypeError):
         raise DocumentUnavailable("that OpenAPI document is no PolicyServer's: give the URL of one") from None
+    for schema in schemas.values():
+        _require_names(list(schema.get("properties", {})))
     key = {"type": "apiKey", "in": "header", "name": KEY_NAME}
     shortened: Document = _plain(
         {
@@ -133,6 +143,18 @@ def _used(paths: Document, schemas: Document) -> Document:
     return dict(sorted(used.items()))
 
 
+def _require_names(names: Sequence[str]) -> None:
+    """Raises NoName where names can't be written in every language, or told apart."""
+    written: dict[str, str] = {}
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise NoName(
+                f"no SDK can have the name {name!r}: begin it with a letter, then take letters, digits, _ . and -"
+            )
+        if (other := written.setdefault(re.sub("[^a-z0-9]", "", name.lower()), name)) != name:
+            raise NoName(f"SDKs can't tell {other!r} from {name!r}: rename one of them")
+
+
 def _references(part: Any) -> Iterator[str]:
     if isinstance(part, dict):
         for name, value in part.items():
@@ -146,7 +168,7 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def _plain(part: Any) -> Any:
-    """Returns the same with doubles for numbers, and any text for a choice of some.
+    """Returns the same with doubles for numbers, any text for a choice of some, and words that end no comment.
 
     Without a format, Java takes numbers for decimals of any precision. A later server may answer with other words.
     """
@@ -155,6 +177,9 @@ def _plain(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     plain = {name: _plain(value) for name, value in part.items()}
+    for name in _WORDS:
+        if isinstance(words := plain.get(name), str):
+            plain[name] = words.replace("*/", "* /").replace("/*", "/ *")
     if part.get("type") == "number":
         plain["format"] = "double"
     elif part.get("type") == "string":

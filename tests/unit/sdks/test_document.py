@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from policy_server.bundle import Categorical
 from policy_server.config import ServerConfig
 from policy_server.errors import PolicyServerError
-from policy_server.sdks.document import Document, DocumentUnavailable, described, for_sdks, told_by
+from policy_server.sdks.document import Document, DocumentUnavailable, NoName, described, for_sdks, told_by
 from tests.bundles import config_text, floats, write_linear_bundle
 from tests.models import write_recurrent_bundle
 from tests.routed import RoutedConfig
@@ -107,6 +107,27 @@ def test_what_can_t_be_served_has_no_document(tmp_path: Path) -> None:
 def test_another_document_is_refused_with_the_remedy(document: Document) -> None:
     with pytest.raises(DocumentUnavailable, match="no PolicyServer's: give the URL of one"):
         for_sdks(document, URL)
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (["é"], "'é'"),
+        (['a"b'], "letters, digits"),
+        (["1st"], "with a letter"),
+        (["a_b", "A.b"], "tell 'a_b' from 'A.b'"),
+    ],
+)
+def test_names_that_a_language_can_t_have_are_refused(tmp_path: Path, names: list[str], problem: str) -> None:
+    bundle = write_linear_bundle(tmp_path / "bundle", Categorical(size=4), size=len(names))
+    with pytest.raises(NoName, match=problem):
+        written(config_text(bundle, floats(*names)))
+
+
+def test_no_description_ends_a_comment_of_the_code(tmp_path: Path) -> None:
+    bundle = write_linear_bundle(tmp_path / "bundle", Categorical(size=4), size=1)
+    document = written(config_text(bundle, [{"name": "a", "type": "float", "description": "*/ code /*"}]))
+    assert document["components"]["schemas"]["Observation"]["properties"]["a"]["description"] == "* / code / *"
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", None])
