@@ -4,7 +4,7 @@ import os
 from binascii import Error, a2b_base64, b2a_base64
 from collections.abc import Callable
 from enum import IntEnum
-from hashlib import blake2b
+from hashlib import blake2b, shake_128
 from hmac import compare_digest
 from struct import Struct
 from typing import Any, NamedTuple
@@ -17,10 +17,13 @@ NOBODY = 0
 NONCE_BYTES = 8
 _TAG_BYTES = 16
 _HEAD = Struct(">BIIQf")
-_GROUP = 3
+_GROUP = 15
 """The bits of a nonce's last byte that tell the ids that share a hash."""
-_TAGS = Struct("16s16s16s16s")
-_FOUR = Struct("7sB16s" * 4)
+_CELL = 2 + _TAG_BYTES
+"""What a hash has for each of them: its tag, after room for the end of its nonce."""
+_CELL_TEXT = 4 * _CELL // 3
+_KEY_BLOCK = 168
+"""The bytes that SHAKE128 takes in at a time."""
 _BYTES = [bytes([byte]) for byte in range(256)]
 _BODY = Struct(">BIIQf8s")
 _FIRST_LENGTH = _BODY.size + _TAG_BYTES
@@ -92,21 +95,21 @@ class Sealer:
         return self.series(arm, time, propensity)()[0]
 
     def series(self, arm: int, time: int, propensity: float | None) -> Callable[[], list[str]]:
-        """Returns what makes ids of decisions with all of this in common, four at a time, 0.4 µs each."""
+        """Returns what makes ids of decisions with all of this in common, 16 at a time, 0.2 µs each."""
         sealed = _NO_PROPENSITY if propensity is None else propensity
         head = _HEAD.pack(Kind.FIRST, self.epoch, arm, time, sealed)
         text, codes = _text(head), _codes(self.key, head)  # 21 bytes are 28 characters, without any of the next byte
 
         def seal() -> list[str]:
             nonce = _nonce()
-            base, last = nonce[:7], nonce[7] & ~_GROUP
-            four = codes.copy()
-            four.update(nonce[:7] + _BYTES[last])
-            one, two, three, other = _TAGS.unpack(four.digest())
-            tails = _text(
-                _FOUR.pack(base, last, one, base, last + 1, two, base, last + 2, three, base, last + 3, other)
-            )
-            return [text + tails[:32], text + tails[32:64], text + tails[64:96], text + tails[96:]]
+            last = nonce[7] & ~_GROUP
+            group = codes.copy()
+            group.update(nonce[:7] + _BYTES[last])
+            cells = bytearray(group.digest(_CELL * (_GROUP + 1)))
+            cells[::_CELL] = nonce[6:7] * (_GROUP + 1)
+            cells[1::_CELL] = bytes(range(last, last + _GROUP + 1))
+            common, tails = text + _text(nonce[:6]), _text(cells)
+            return [common + tails[at : at + _CELL_TEXT] for at in range(0, len(tails), _CELL_TEXT)]
 
         return seal
 
@@ -169,21 +172,24 @@ class Sealer:
 
 
 def _code(key: bytes, body: bytes) -> bytes:
-    """Returns the code of an id: one of four, which ids whose nonces differ in two bits only share a hash for.
+    """Returns the code of an id: one of 16, which ids whose nonces differ in four bits only share a hash for.
 
-    Each is 16 bytes of a pseudorandom function's 64, so that one says nothing of the others.
+    Each is 16 bytes of a pseudorandom function's output, so that one says nothing of the others.
     """
     last = body[_BODY.size - 1]
-    codes = _codes(key, body[: _BODY.size - 1] + _BYTES[last & ~_GROUP] + body[_BODY.size :]).digest()
-    return bytes(codes[_TAG_BYTES * (last & _GROUP) :][:_TAG_BYTES])
+    begin = _CELL * (last & _GROUP)
+    codes = _codes(key, body[: _BODY.size - 1] + _BYTES[last & ~_GROUP] + body[_BODY.size :])
+    return bytes(codes.digest(begin + _CELL)[begin + _CELL - _TAG_BYTES :])
 
 
 def _codes(key: bytes, body: bytes) -> Any:
-    """Returns BLAKE2b with a key (RFC 7693): a code in one pass, where HMAC takes two."""
-    return blake2b(body, key=key)
+    """Returns SHAKE128 with the key in a block of its own before the body, as KMAC has it (NIST SP 800-185)."""
+    codes = shake_128(key.ljust(_KEY_BLOCK, b"\0"))
+    codes.update(body)
+    return codes
 
 
-def _text(sealed: bytes) -> str:
+def _text(sealed: bytes | bytearray) -> str:
     return b2a_base64(sealed, newline=False).translate(_URL).decode()
 
 

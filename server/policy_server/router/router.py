@@ -62,9 +62,8 @@ class Router:
         self._turn = -inf
         self._ahead: list[Routed] = []
         self._ahead_until = -inf
-        self._series: dict[int, Callable[[], list[str]]] = {}
-        self._ids: list[list[str]] = []
-        self._around = [("", "", "")] * len(arms)
+        self._sealing: dict[int, Callable[[], list[str]]] = {}
+        self._sealed: list[list[Routed]] = []
         self._batch = 1
         self._reason = ""
         self.refresh(state, now)
@@ -161,32 +160,34 @@ class Router:
         """
         choices = self._working(now)
         if now >= self._ahead_until:
-            self._series.clear()
-            self._ids = [[] for _ in self._tags]
+            self._sealing.clear()
+            self._sealed = [[] for _ in self._tags]
             self._batch = 1
             self._ahead_until = min(self._turn, now + _SERIES_SECONDS)
-        draw, ids, make = choices.draw, self._ids, tuple.__new__
+        draw, sealed, random = choices.draw, self._sealed, self._random
         ahead = []
         for _ in range(self._batch):
-            arm, propensity = draw(self._random)
-            if not ids[arm]:
-                ids[arm] = self._sealed(arm, propensity, now)
-            sealed = ids[arm].pop()
-            before, between, after = self._around[arm]
-            told = f"{before}{sealed}{between}{sealed}{after}".encode()
-            # As the class does it, but for its Python.
-            routed = make(Routed, (arm, propensity, sealed, sealed, self._names[arm], False, True, False, told))
-            ahead.append(routed)
+            arm, propensity = draw(random)
+            if not sealed[arm]:
+                sealed[arm] = self._seal(arm, propensity, now)
+            ahead.append(sealed[arm].pop())
         self._ahead = ahead
         self._batch = 1 if choices.propensities is None else min(_MOST_AHEAD, 2 * self._batch)
 
-    def _sealed(self, arm: int, propensity: float | None, now: float) -> list[str]:
-        """Returns some ids of decisions with this arm."""
-        seal = self._series.get(arm)
+    def _seal(self, arm: int, propensity: float | None, now: float) -> list[Routed]:
+        """Returns some decisions with this arm, each with an id of its own."""
+        seal = self._sealing.get(arm)
         if seal is None:
-            seal = self._series[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
-            self._around[arm] = around_ids(self._names[arm], propensity)
-        return seal()
+            seal = self._sealing[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
+        name, make = self._names[arm], tuple.__new__  # as the class does it, but for its Python
+        before, between, after = around_ids(name, propensity)
+        return [
+            make(
+                Routed,
+                (arm, propensity, id, id, name, False, True, False, f"{before}{id}{between}{id}{after}".encode()),
+            )
+            for id in seal()  # noqa: A001 -- that is what it is
+        ]
 
     def issued(self, name: str, now: float) -> bool:
         """Tells whether a text is an id that this router gave, however long ago."""
