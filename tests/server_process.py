@@ -34,7 +34,7 @@ class Server:
 
     def __enter__(self) -> Self:
         try:
-            wait_for(lambda: self.answers() or self.process.poll() is not None, "the server")
+            wait_for(lambda: self.answers() or self.process.poll() is not None, "the server", 300)
         except BaseException:
             self.__exit__()
             raise

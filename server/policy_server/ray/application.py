@@ -72,7 +72,8 @@ def build(told: dict[str, Any]) -> Any:
     name="ingress",
     max_ongoing_requests=_ONGOING,
     max_replicas_per_node=1,  # it has the port of the metrics
-    ray_actor_options={"num_cpus": 0},
+    # On a node that has room for work: the head of a cluster may have none, and nobody asks there.
+    ray_actor_options={"num_cpus": 0.1},
     **COMMON_OPTIONS,
 )
 @serve.ingress(None)

@@ -14,6 +14,7 @@ _SETTINGS = {
     # Whoever reaches one of its ports, which are on the loopback but for those of replicas, needs the token.
     "RAY_AUTH_MODE": "token",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what keeps it on the loopback, on Linux too
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # whoever still asks at the end must not begin another one
     # Measured: together they double what one handle asks in a second.
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
