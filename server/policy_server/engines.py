@@ -39,6 +39,11 @@ class Engines:
         if self._ray is not None:
             self._ray.keep(configs)
 
+    def lost(self) -> Sequence[str]:
+        """Returns what has ended without which they can't go on, and which nobody begins anew."""
+        lost: Sequence[str] = self._ray.lost() if self._ray is not None else ()
+        return lost
+
     def close(self) -> None:
         """Ends what was begun."""
         if self._ray is not None:

@@ -26,7 +26,11 @@ from policy_server.processes import BAD_INPUT, answer_with
 from policy_server.protocol import PredictionProtocol, ShortWays
 from policy_server.serving import Serving
 
+log = logging.getLogger(__name__)
+
 _KEEP_ALIVE_SECONDS = 120
+LOST = 1
+"""The exit code of a process whose policies can't go on without what has ended; started anew, it can."""
 
 
 def work(arguments: argparse.Namespace, questions: Connection | None = None) -> int:
@@ -40,13 +44,18 @@ def work(arguments: argparse.Namespace, questions: Connection | None = None) -> 
         except PolicyServerError as error:
             print(f"error: {error}", file=sys.stderr)
             return BAD_INPUT
-        return _listen(host, serving, metrics, arguments, questions)
+        return _listen(host, serving, metrics, engines, arguments, questions)
 
 
 def _listen(
-    host: Host, serving: Serving, metrics: Metrics, arguments: argparse.Namespace, questions: Connection | None
+    host: Host,
+    serving: Serving,
+    metrics: Metrics,
+    engines: Engines,
+    arguments: argparse.Namespace,
+    questions: Connection | None,
 ) -> int:
-    """Serves what is loaded until a signal; returns the exit code."""
+    """Serves what is loaded until a signal, or until what the policies need is lost; returns the exit code."""
     # What is loaded now stays: collecting garbage need not look at it while a request waits.
     gc.collect()
     gc.freeze()
@@ -64,8 +73,8 @@ def _listen(
             answer_with(metrics.tallies, questions)
     except OSError as error:
         return refuse_port(arguments.host, port, error)
-    uvloop.run(_serve(host, serving, listener, arguments))
-    return 0
+    uvloop.run(_serve(host, serving, engines, listener, arguments))
+    return LOST if engines.lost() else 0
 
 
 def log_to_stderr() -> None:
@@ -80,7 +89,9 @@ def refuse_port(host: str, port: int, error: OSError) -> int:
     return BAD_INPUT
 
 
-async def _serve(host: Host, serving: Serving, listener: socket.socket, arguments: argparse.Namespace) -> None:
+async def _serve(
+    host: Host, serving: Serving, engines: Engines, listener: socket.socket, arguments: argparse.Namespace
+) -> None:
     farewell = Farewell(host)
     server = DrainingServer(
         uvicorn.Config(
@@ -103,19 +114,21 @@ async def _serve(host: Host, serving: Serving, listener: socket.socket, argument
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     following = asyncio.create_task(serving.follow())
-    orphaned = asyncio.create_task(_stop_with(server, arguments.parent)) if arguments.parent else None
+    watching = asyncio.create_task(_stop_without(server, arguments.parent, engines))
     try:
         await server.serve(sockets=[listener])
     finally:
-        if orphaned:
-            orphaned.cancel()
+        watching.cancel()
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following  # routers hand over what they know
 
 
-async def _stop_with(server: uvicorn.Server, parent: int) -> None:
-    """Stops when the parent is gone, so that a killed `policyserver up` leaves no server behind."""
-    while os.getppid() == parent:  # noqa: ASYNC110 -- nothing tells of it
-        await asyncio.sleep(0.5)
+async def _stop_without(server: uvicorn.Server, parent: int | None, engines: Engines) -> None:
+    """Stops when what engines need is gone, or the parent, so that a killed `policyserver up` leaves no server."""
+    while parent is None or os.getppid() == parent:
+        if lost := engines.lost():
+            log.error("%s ended: the server ends, to be started anew with it", " and ".join(lost))
+            break
+        await asyncio.sleep(0.5)  # nothing tells of either
     server.should_exit = True

@@ -34,6 +34,8 @@ from policy_server.ray.replica import QUIET, replicas_of  # noqa: E402
 
 log = logging.getLogger(__name__)
 
+_VITAL = ("gcs_server", "raylet")
+"""Without these, a replica that dies stays dead."""
 _OBJECT_STORE_BYTES = 80 * 2**20
 """The least that Ray takes; observations never get there."""
 
@@ -80,6 +82,11 @@ class OneMachine:
         for name in set(self._applications.values()) - set(kept.values()):
             serve.delete(name, _blocking=False)
         self._applications = kept
+
+    def lost(self) -> list[str]:
+        """Returns those of Ray's own processes that have ended."""
+        node: Any = ray._private.worker.global_worker.node  # noqa: SLF001 -- nothing public tells of them
+        return [name for name, _ in node.dead_processes() if name in _VITAL]
 
     def close(self) -> None:
         """Ends all of Ray's processes."""

@@ -11,8 +11,9 @@ import pytest
 
 from policy_server.bundle import Categorical
 from policy_server.ray.replica import ONGOING
+from policy_server.worker import LOST
 from tests.integration.ray.load import PATIENCE_SECONDS, Load
-from tests.integration.ray.ray_processes import REPLICA, titled
+from tests.integration.ray.ray_processes import REPLICA, alive, descendants, titled
 from tests.integration.routing.test_processes import Replica
 from tests.models import slow_model, write_model_bundle
 from tests.routed import OBSERVATION, RoutedConfig
@@ -85,3 +86,14 @@ def test_requests_under_way_are_answered_when_the_server_ends(tmp_path: Path) ->
             assert connection.getresponse().status == 200
             connection.close()
         assert server.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("vital", ["raylet", "gcs_server"])
+def test_a_server_that_has_lost_ray_ends_to_be_started_anew(tmp_path: Path, vital: str) -> None:
+    bundle = write_model_bundle(tmp_path / "slow", slow_model(1), Categorical(size=2))
+    with Server(tmp_path, "--drain-seconds=0", bundle=bundle, ray={}) as server:
+        begun = descendants(server.process.pid)
+        (pid,) = (pid for pid, title in begun.items() if f"/{vital}" in title.split()[0])
+        os.kill(pid, signal.SIGKILL)
+        assert server.process.wait(120) == LOST
+        wait_for(lambda: not any(map(alive, begun)), "the end of what it began")
