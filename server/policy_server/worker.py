@@ -74,7 +74,10 @@ def _listen(
     except OSError as error:
         return refuse_port(arguments.host, port, error)
     uvloop.run(_serve(host, serving, engines, listener, arguments))
-    return LOST if engines.lost() else 0
+    if engines.lost():
+        engines.close()
+        os._exit(LOST)  # in order, it would wait for them
+    return 0
 
 
 def log_to_stderr() -> None:

@@ -58,6 +58,7 @@ class OneMachine:
             configure_logging=False,
             _temp_dir=self._folder,
         )
+        self._node: Any = ray._private.worker.global_worker.node  # noqa: SLF001 -- nothing public tells of it
         serve.start(proxy_location="Disabled", logging_config=QUIET)
 
     def load(self, config: ServerConfig, policy: PolicyConfig) -> Engine:
@@ -85,12 +86,14 @@ class OneMachine:
 
     def lost(self) -> list[str]:
         """Returns those of Ray's own processes that have ended."""
-        node: Any = ray._private.worker.global_worker.node  # noqa: SLF001 -- nothing public tells of them
-        return [name for name, _ in node.dead_processes() if name in _VITAL]
+        return [name for name, _ in self._node.dead_processes() if name in _VITAL]
 
     def close(self) -> None:
         """Ends all of Ray's processes."""
-        ray.shutdown()
+        if self.lost():  # the others would wait a minute for those
+            self._node.kill_all_processes(check_alive=False)
+        else:
+            ray.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
