@@ -165,10 +165,10 @@ def test_the_command_line_says_what_installs_the_client(monkeypatch: pytest.Monk
         play("CartPole-v1", random=True)
 
 
-def test_the_readmes_program_plays(served: Up, tmp_path: Path) -> None:
+def test_the_program_of_the_docs_plays(served: Up, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    program = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    program = program.replace("http://localhost:8000", served.url).replace("num_episodes=10", "num_episodes=2")
+    program = (ROOT / "docs" / "python.md").read_text().split("```python\n")[1].split("```")[0]
+    program = program.replace("http://localhost:8000", served.url)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )

@@ -1,5 +1,6 @@
 """Ray on this machine, once for all tests of this process, and what the server's own tests want, served by it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ __all__ = ["categorical", "gaussian", "multi_categorical", "registry"]
 
 class _Kept(Engines):
     """What is loaded is kept for the next test: one model's replicas are the same for all who serve it."""
+
+    def _begun(self) -> Any:
+        """Leaves Ray's settings to Ray's own processes: those of later tests are not meant."""
+        before = dict(os.environ)
+        try:
+            return super()._begun()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def keep(self, configs: Sequence[ServerConfig]) -> None:
         del configs

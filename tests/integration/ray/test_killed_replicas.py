@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from policy_server.bundle import Categorical
-from policy_server.ray.replica import ONGOING
 from policy_server.worker import LOST
 from tests.integration.ray.load import PATIENCE_SECONDS, Load
 from tests.integration.ray.ray_processes import REPLICA, alive, descendants, titled
@@ -41,6 +40,8 @@ def replicas(server: Server) -> list[int]:
 
 @pytest.mark.parametrize("count", [1, 2], ids=["one of two", "both"])
 def test_requests_of_a_killed_replica_are_answered_or_told_to_come_again(server: Server, count: int) -> None:
+    from policy_server.ray.replica import ONGOING  # noqa: PLC0415 -- Ray's settings are made before it is imported
+
     wait_for(lambda: len(replicas(server)) == 2, "two replicas")
     killed = replicas(server)[:count]
     with Load([server.port], OBSERVATION, CLIENTS) as load:
