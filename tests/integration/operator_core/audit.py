@@ -15,7 +15,7 @@ def requests(log: Path) -> Iterator[dict[str, Any]]:
     for line in log.read_text().splitlines():
         if OPERATOR in line:
             entry = json.loads(line)
-            if entry["user"]["username"].endswith(f":{OPERATOR}") and "objectRef" in entry:
+            if entry["user"].get("username", "").endswith(f":{OPERATOR}") and "objectRef" in entry:
                 yield entry
 
 
