@@ -21,8 +21,11 @@ MOST_TOGETHER = 8
 """How many requests that wait are answered by one inference, at most."""
 _PAYS = 0.5
 """At which part of the time that they take one by one that pays."""
-ONGOING = 16
-"""How many requests are at one replica at a time; the others wait where they arrived, for whichever is free first."""
+ONGOING = 4
+"""How many requests are at one replica at a time; the others wait where they arrived, for whichever is free first.
+
+With more, they pile up at one while another has nothing to do; with fewer, both wait for requests that Ray holds back.
+"""
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
 """What is said of requests: nothing. The metrics count each."""
 COMMON_OPTIONS: dict[str, Any] = {
