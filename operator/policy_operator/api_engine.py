@@ -11,7 +11,7 @@ from pydantic.config import JsonDict
 from policy_operator.api_policies import CheckedScaling, Policy
 from policy_operator.resources import Resources
 from policy_operator.schema_rules import REPLICAS_RULES
-from policy_server.config import SCALING_ORDER_RULE, SCALING_RULE, ConfigModel
+from policy_server.config import ConfigModel, replicas_problems
 
 MOST_WORKERS = 1000
 
@@ -56,11 +56,8 @@ class RayWorkers(ConfigModel):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        least, most = self.min_replicas, self.max_replicas
-        if (least is None) != (most is None) or (self.replicas is None) == (least is None):
-            raise ValueError(SCALING_RULE)
-        if least is not None and most is not None and least > most:
-            raise ValueError(SCALING_ORDER_RULE)
+        if problems := replicas_problems(self.replicas, self.min_replicas, self.max_replicas):
+            raise ValueError(problems[0])
         return self
 
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import tempfile
 import urllib.error
@@ -26,6 +25,7 @@ from policy_operator.rollout_command import rollout
 from policy_operator.sample_request import SampleRequest, sample_request
 from policy_operator.schema_command import infer_schema
 from policy_operator.schema_text import convert, parse_schema_text
+from policy_operator.server_programs import run_program
 from policy_operator.settings import Settings
 from policy_server.config import ModelFormat, ModelOutput
 
@@ -200,16 +200,7 @@ def import_model(
         arguments += [f"--format={model_format}"] if model_format else []
         arguments += [f"--model-output={model_output}"] if model_output else []
         arguments += ["--trust"] if trust else []
-        # A process of its own: a framework that crashes or hangs takes nobody with it.
-        done = subprocess.run(
-            [sys.executable, "-m", "policy_server.importers", *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise ProcessFailed(done.returncode)
-    manifest = json.loads(done.stdout)
+        manifest = json.loads(run_program("importers", *arguments))
     print(f"{output}: {manifest['observationSize']} observations in, {_describe(manifest['distribution'])} out")
 
 

@@ -1,14 +1,12 @@
 """`policyserver evaluate` and `policyserver log`: what decision logs say, by processes of the server's package."""
 
-import subprocess
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from policy_operator.errors import ProcessFailed
+from policy_operator.server_programs import run_program
 
 log_app = typer.Typer(help="Work with decision logs.", no_args_is_help=True)
 
@@ -102,7 +100,4 @@ def _run(
     options += [f"--wait={wait}"]
     options += [f"--policyserver={policyserver}"] if policyserver is not None else []
     options += [f"--default-reward={default}"] if default is not None else []
-    arguments = [command, *options, "--", *logs]
-    done = subprocess.run([sys.executable, "-m", "policy_server.evaluation", *arguments], check=False)
-    if done.returncode:
-        raise ProcessFailed(done.returncode)
+    run_program("evaluation", command, *options, "--", *logs, captured=False)

@@ -28,6 +28,7 @@ from policy_operator.local_files import cache_folder, replace
 from policy_operator.local_routing import forget, name_of, named_store, write_routing
 from policy_operator.manifests import STDIN, Resolved, read
 from policy_operator.server_config import conversion_options, server_config
+from policy_operator.server_programs import run_program
 from policy_server.config import MODEL_CREDENTIALS, RayConfig, ServerConfig
 
 POLL_SECONDS = 0.5
@@ -230,7 +231,7 @@ class LocalServer:
             with tempfile.TemporaryDirectory(dir=self._state) as folder:
                 source = Path(folder) / "source"
                 given = self._fetch_options(one, policy, Path(folder))
-                fetched = json.loads(self._importer("fetch", uri, "--output", str(source), *given))
+                fetched = json.loads(run_program("importers", "fetch", uri, "--output", str(source), *given))
                 decides = [fetched["sha256"], version("policyserver"), schema.discrete, schema.tuple, options]
                 identity = json.dumps(decides)
                 bundle = self._bundles / hashlib.sha256(identity.encode()).hexdigest()[:32]
@@ -238,7 +239,7 @@ class LocalServer:
                     schema_file = Path(folder) / "schema.json"
                     schema_file.write_text(schema.model_dump_json(by_alias=True))
                     known = ["--schema", str(schema_file), "--uri", fetched["uri"], "--sha256", fetched["sha256"]]
-                    self._importer("convert", fetched["path"], "--output", str(bundle), *known, *options)
+                    run_program("importers", "convert", fetched["path"], "--output", str(bundle), *known, *options)
             self._imported[kind] = bundle
         return self._imported[kind]
 
@@ -259,13 +260,6 @@ class LocalServer:
         for key in credentials.keys() & set(MODEL_CREDENTIALS):
             (secret / key).write_text(credentials[key])
         return [*options, "--credentials", str(secret)]
-
-    def _importer(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "policy_server.importers", *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            raise ProcessFailed(done.returncode)
-        return done.stdout
 
     def _start_process(self) -> None:
         endpoint = self._endpoint

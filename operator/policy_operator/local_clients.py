@@ -1,12 +1,10 @@
 """Has SDKs written, by a process of the server's package; those of the same API are written once."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from policy_operator.errors import ProcessFailed
 from policy_operator.local_files import cache_folder, replace
+from policy_operator.server_programs import run_program
 from policy_server.config import ServerConfig
 
 
@@ -55,6 +53,4 @@ def write_clients(
     options += ["--zip"] if zipped else []
     options += [f"--url={url}"] if url else []
     options += ["--optional"] if optional else []
-    done = subprocess.run([sys.executable, "-m", "policy_server.sdks", str(source), *options], check=False)
-    if done.returncode:
-        raise ProcessFailed(done.returncode)
+    run_program("sdks", str(source), *options, captured=False)

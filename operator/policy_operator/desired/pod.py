@@ -10,6 +10,7 @@ from policy_operator.desired import configuration
 from policy_operator.desired.metadata import Object, labels
 from policy_operator.desired.models import MODEL_KEY, model_annotation, part, policies_by_part
 from policy_operator.desired.ray_node import ray_environment, ray_mounts, ray_volumes
+from policy_operator.desired.security import container_security, pod_security
 from policy_operator.desired.sources import fetch_mounts, fetch_options, fetch_volumes
 from policy_operator.resources import Resources
 from policy_operator.server_config import PASSWORD_KEY, conversion_options, store_of
@@ -18,7 +19,6 @@ from policy_operator.settings import Settings
 API_PORT = 8000
 METRICS_PORT = 8080
 
-_USER = 65532
 _RESULT = "/dev/termination-log"
 CONFIG = "/etc/policyserver/config"
 _FETCHED = "/fetched"
@@ -43,13 +43,7 @@ def pod_template(server: PolicyServer, config_name: str, settings: Settings, con
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 30,  # more than the sleep before and the server's own 20
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
-                "fsGroup": _USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_security(),
             "initContainers": [
                 container
                 for name, policy in policies_by_part(server).items()
@@ -201,11 +195,7 @@ def _container(
         "args": [*command[1:], *options],
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108  the pod's own
         "resources": {"requests": dict(_REQUESTS)} | ({"limits": {"memory": memory_limit}} if memory_limit else {}),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         # What a container says last becomes the PolicyServer's condition.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [

@@ -14,6 +14,7 @@ from policy_operator.desired import configuration
 from policy_operator.desired.metadata import Object, child, labels
 from policy_operator.desired.pod import API_PORT, CONFIG, pod_template, probe, server_container, written_resources
 from policy_operator.desired.ray_node import ray_environment
+from policy_operator.desired.security import container_security
 from policy_operator.desired.workload import VERSION, version
 from policy_operator.kinds import RAY_SERVICE
 from policy_operator.resources import Amounts, Resources
@@ -140,11 +141,7 @@ def _autoscaler() -> Object:
         "enableInTreeAutoscaling": True,
         "autoscalerOptions": {
             "env": [{"name": "HOME", "value": "/tmp"}, *ray_environment()],  # noqa: S108  the pod's own
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": container_security(),
             "volumeMounts": [
                 {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own
                 {"name": "account", "mountPath": _ACCOUNT, "readOnly": True},

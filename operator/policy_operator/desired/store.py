@@ -11,13 +11,13 @@ from policy_operator.api import PolicyServer
 from policy_operator.desired import configuration
 from policy_operator.desired.metadata import Object, child, labels, owner_references, selector
 from policy_operator.desired.pod import pull_secrets
+from policy_operator.desired.security import container_security, pod_security
 from policy_operator.kinds import SECRET, SERVICE, STATEFUL_SET
 from policy_operator.server_config import PASSWORD_KEY
 from policy_operator.settings import Settings
 
 PORT = 6379
 _APP = "policyserver-store"
-_USER = 65532
 _PASSWORD = configuration.PASSWORD
 # A reward is acknowledged once it is here, so it must be on the disk. Where there is no more room, a write is refused:
 # nothing that was learned is dropped. Arguments and variables, by which the password could come, others can see.
@@ -105,11 +105,7 @@ def _pod(server: PolicyServer, settings: Settings, name: str) -> Object:
         "startupProbe": _probe(period=1, failures=600),
         "readinessProbe": _probe(period=5, failures=2),
         "livenessProbe": _probe(period=10, failures=6),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         # What it says last becomes the PolicyServer's condition.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
@@ -121,14 +117,7 @@ def _pod(server: PolicyServer, settings: Settings, name: str) -> Object:
         "serviceAccountName": server.metadata.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security() | {"fsGroupChangePolicy": "OnRootMismatch"},
         "containers": [container],
         "volumes": [{"name": "password", "secret": {"secretName": name}}],
     } | pull_secrets(settings)

@@ -13,6 +13,7 @@ from policy_server.config.ray import (
     SCALING_TARGET_RULE,
     RayConfig,
     ScalingConfig,
+    replicas_problems,
 )
 from policy_server.config.routing import (
     CANARY_RULE,
@@ -80,5 +81,6 @@ __all__ = [
     "Width",
     "first_problem",
     "hides_episodes",
+    "replicas_problems",
     "seconds",
 ]

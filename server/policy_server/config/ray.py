@@ -13,6 +13,15 @@ SCALING_TARGET_RULE = "targetOngoingRequests goes with minReplicas and maxReplic
 _Replicas = Annotated[int, Field(ge=1, le=1000)]
 
 
+def replicas_problems(fixed: int | None, least: int | None, most: int | None) -> list[str]:
+    """Returns which rules are broken by a fixed number and two bounds of it; the API server checks the same in CEL."""
+    rules = [
+        ((least is None) != (most is None) or (fixed is None) == (least is None), SCALING_RULE),
+        (least is not None and most is not None and least > most, SCALING_ORDER_RULE),
+    ]
+    return [message for broken, message in rules if broken]
+
+
 class ScalingConfig(ConfigModel):
     """How many processes of Ray answer for one policy."""
 
@@ -29,20 +38,12 @@ class ScalingConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        problems = [message for broken, message in self._rules() if broken]
+        problems = replicas_problems(self.replicas, self.min_replicas, self.max_replicas)
+        if self.replicas is not None and self.target_ongoing_requests is not None:
+            problems.append(SCALING_TARGET_RULE)
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-    def _rules(self) -> list[tuple[bool, str]]:
-        """Returns whether each rule is broken, and what it says; the API server checks the same in CEL."""
-        least, most = self.min_replicas, self.max_replicas
-        fixed = self.replicas is not None
-        return [
-            ((least is None) != (most is None) or fixed == (least is not None), SCALING_RULE),
-            (least is not None and most is not None and least > most, SCALING_ORDER_RULE),
-            (fixed and self.target_ongoing_requests is not None, SCALING_TARGET_RULE),
-        ]
 
 
 class RayConfig(ConfigModel):

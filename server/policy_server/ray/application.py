@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import Field, ValidationError
 from ray import serve
 
+from policy_server.bundle import read_bundle
 from policy_server.config import ConfigModel, PolicyConfig, ServerConfig, first_problem
 from policy_server.engine import Engine
 from policy_server.engines import Engines
@@ -126,4 +127,5 @@ class Replicas(Engines):
         """See `Engines`."""
         if policy.name not in self._handles:
             raise ConfigError(f"policy {policy.name} is new: deploy the application anew")
-        return remote_engine(config, policy, self._handles[policy.name])
+        _, manifest = read_bundle(policy.bundle)
+        return remote_engine(config, policy, manifest, self._handles[policy.name])

@@ -30,7 +30,7 @@ from policy_server.config import PolicyConfig, ServerConfig  # noqa: E402
 from policy_server.engine import Engine  # noqa: E402
 from policy_server.errors import BundleError  # noqa: E402
 from policy_server.ray.remote import remote_engine  # noqa: E402
-from policy_server.ray.replica import QUIET, replicas_of  # noqa: E402
+from policy_server.ray.replica import QUIET, replicas_of, scaling_of  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class OneMachine:
             except Exception as error:  # noqa: BLE001 -- Ray raises RuntimeError, ValueError and its own
                 raise BundleError(f"Ray can't run policy {policy.name}: {error}") from None
         self._applications[place] = name
-        return remote_engine(config, policy, serve.get_deployment_handle(policy.name, name))
+        return remote_engine(config, policy, manifest, serve.get_deployment_handle(policy.name, name))
 
     def keep(self, configs: Sequence[ServerConfig]) -> None:
         """Ends the replicas of policies that are in none of these, once they have answered what they were asked."""
@@ -99,5 +99,4 @@ class OneMachine:
 
 def _place(config: ServerConfig, policy: PolicyConfig) -> tuple[str, ...]:
     """Returns what tells a policy's replicas from others."""
-    scaling: Any = policy.scaling or (config.ray and config.ray.scaling)
-    return policy.name, str(policy.bundle), scaling.model_dump_json() if scaling else ""
+    return policy.name, str(policy.bundle), scaling_of(config, policy).model_dump_json()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from policy_server.bundle import BundleManifest, read_bundle
+from policy_server.bundle import BundleManifest
 from policy_server.config import PolicyConfig, ServerConfig
 from policy_server.engine import Engine
 from policy_server.errors import BundleError, InferenceFailed, PolicyAway
@@ -88,14 +88,13 @@ class Waiting(Threads):
             raise PolicyAway(_late(seconds)) from None
 
 
-def remote_engine(config: ServerConfig, policy: PolicyConfig, replicas: Any) -> Engine:
-    """Returns an engine whose policy the replicas of a handle run.
+def remote_engine(config: ServerConfig, policy: PolicyConfig, manifest: BundleManifest, replicas: Any) -> Engine:
+    """Returns an engine whose policy, with this manifest, the replicas of a handle run.
 
     Raises:
         BundleError: they can't load the policy, or have another model than there is here.
         SchemaMismatch: as `Engine.load`.
     """
-    _, manifest = read_bundle(policy.bundle)
     try:
         about: About = replicas.about.remote().result(timeout_s=_LOAD_SECONDS)
     except BundleError as error:

@@ -134,6 +134,11 @@ def _rows(inputs: Tensors) -> int:
     return len(next(iter(inputs.values())))
 
 
+def scaling_of(config: ServerConfig, policy: PolicyConfig) -> ScalingConfig:
+    """Returns how many replicas a policy has."""
+    return policy.scaling or (config.ray and config.ray.scaling) or ScalingConfig(replicas=1)
+
+
 def replicas_of(config: ServerConfig, policy: PolicyConfig, *, place: bool) -> Any:
     """Returns the application of Ray Serve that answers for a policy.
 
@@ -142,7 +147,7 @@ def replicas_of(config: ServerConfig, policy: PolicyConfig, *, place: bool) -> A
         policy: which of its policies.
         place: whether Ray is to look for nodes with the CPUs that replicas take; on one machine there is no choice.
     """
-    told = policy.scaling or (config.ray and config.ray.scaling) or ScalingConfig(replicas=1)
+    told = scaling_of(config, policy)
     options: dict[str, Any] = {"num_replicas": told.replicas}
     if told.replicas is None:
         options = {

@@ -67,10 +67,11 @@ class Graph:
             decision = self.engines[routed.arm].predict(
                 vector, None if routed.moved else state, deterministic=deterministic
             )
-        except (InferenceFailed, ObservationError) as error:
+        except ObservationError:
             router.put_back(routed)
-            if isinstance(error, ObservationError):
-                raise
+            raise
+        except InferenceFailed:
+            router.put_back(routed)
             raise MustWait from None
         if episode is not None:
             router.answered(routed, now)

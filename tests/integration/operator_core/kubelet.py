@@ -3,7 +3,7 @@
 import json
 
 from policy_operator import kinds
-from tests.integration.operator_core.api_client import Namespace, Object
+from tests.integration.operator_core.api_client import Namespace, Object, version_of
 
 DIGEST = "a" * 64
 
@@ -31,6 +31,15 @@ def serves(
         "containerStatuses": [_container(running["name"], {"running": {}}) | {"ready": True, "started": True}],
     }
     _write(namespace, pod, status | ({"podIP": address, "podIPs": [{"ip": address}]} if address else {}))
+
+
+def serve_and_answer(namespace: Namespace, name: str = "mouse", replicas: int = 1) -> str:
+    """A PolicyServer whose pods all serve; returns the version of its pods."""
+    namespace.serve(name, replicas=replicas)
+    for pod in namespace.wait_for_pods(replicas):
+        serves(namespace, pod)
+    namespace.wait_for_condition(name, "Ready", "True", "Serving")
+    return version_of(namespace.wait_for(kinds.DEPLOYMENT, name))
 
 
 def fails(namespace: Namespace, pod: Object, container: str, message: str) -> None:

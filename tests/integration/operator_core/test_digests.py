@@ -43,11 +43,7 @@ def test_a_pod_with_another_model_is_replaced(namespace: Namespace) -> None:
 
 
 def test_with_its_digest_beside_it_a_uri_may_give_a_new_model(namespace: Namespace) -> None:
-    namespace.serve("mouse")
-    (pod,) = namespace.wait_for_pods(1)
-    kubelet.serves(namespace, pod)
-    namespace.wait_for_condition("mouse", "Ready", "True", "Serving")
-    version = version_of(namespace.wait_for(kinds.DEPLOYMENT, "mouse"))
+    version = kubelet.serve_and_answer(namespace)
     namespace.serve("mouse", sha256=OTHER)
     (pod,) = namespace.wait_for_pods(1, namespace.wait_for_version_other_than(version, "mouse"))
     kubelet.serves(namespace, pod, OTHER)

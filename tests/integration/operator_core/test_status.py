@@ -22,17 +22,8 @@ CONTRADICTION = (
 )
 
 
-def serve_and_answer(namespace: Namespace, name: str, replicas: int = 1) -> str:
-    """A PolicyServer whose pods all serve; returns the version of its pods."""
-    namespace.serve(name, replicas=replicas)
-    for pod in namespace.wait_for_pods(replicas):
-        kubelet.serves(namespace, pod)
-    namespace.wait_for_condition(name, "Ready", "True", "Serving")
-    return version_of(namespace.wait_for(kinds.DEPLOYMENT, name))
-
-
 def test_a_served_model_is_ready(namespace: Namespace) -> None:
-    serve_and_answer(namespace, "mouse", replicas=2)
+    kubelet.serve_and_answer(namespace, "mouse", replicas=2)
     live = namespace.server("mouse")
     status = live["status"]
     assert [one["type"] for one in status["conditions"]] == [
@@ -61,7 +52,7 @@ def test_a_schema_that_contradicts_the_model_shows_both_numbers(namespace: Names
 
 
 def test_a_broken_new_version_leaves_the_former_serving_and_says_so(namespace: Namespace) -> None:
-    version = serve_and_answer(namespace, "mouse", replicas=2)
+    version = kubelet.serve_and_answer(namespace, "mouse", replicas=2)
     namespace.serve("mouse", replicas=2, modelUri="https://models.example/broken.zip")
     progress = namespace.wait_for_condition("mouse", "Ready", "False", "RolloutInProgress")
     assert "2 pods of the former version go on serving" in progress["message"]
@@ -83,7 +74,7 @@ def test_a_broken_new_version_leaves_the_former_serving_and_says_so(namespace: N
 
 
 def test_ready_is_never_said_of_a_generation_that_is_not_there_yet(namespace: Namespace) -> None:
-    version = serve_and_answer(namespace, "mouse")
+    version = kubelet.serve_and_answer(namespace, "mouse")
     for number in range(5):
         namespace.serve("mouse", urlPath=f"{namespace.name}/{number}")
         generation = namespace.server("mouse")["metadata"]["generation"]
@@ -126,7 +117,7 @@ def test_scaled_to_zero_serves_nothing(namespace: Namespace) -> None:
 
 
 def test_an_invalid_schema_text_names_all_problems_and_changes_nothing(namespace: Namespace) -> None:
-    version = serve_and_answer(namespace, "mouse")
+    version = kubelet.serve_and_answer(namespace, "mouse")
     broken = "observations:\n  mouse_row: {type: flaot}\n  cheese: {typ: int}\nparameters: {discrete: true}\n"
     namespace.serve("mouse", schema=None, schemaText=broken)
     condition = namespace.wait_for_condition("mouse", "SchemaValid", "False", "Invalid")

@@ -18,11 +18,8 @@ def test_one_pod_needs_no_kuberay(namespace: Namespace) -> None:
 
 
 def test_a_missing_kuberay_is_told_with_what_to_do_and_the_former_goes_on(namespace: Namespace) -> None:
-    namespace.serve("mouse")
+    version = kubelet.serve_and_answer(namespace)
     (pod,) = namespace.wait_for_pods(1)
-    kubelet.serves(namespace, pod)
-    namespace.wait_for_condition("mouse", "Ready", "True", "Serving")
-    version = version_of(namespace.wait_for(kinds.DEPLOYMENT, "mouse"))
     namespace.serve("mouse", engine="RayServe", ray={"workers": {"replicas": 2}})
     for kind in ("Ready", "Progressing"):
         condition = namespace.wait_for_condition("mouse", kind, "False", "KubeRayMissing")
