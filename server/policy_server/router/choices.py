@@ -25,8 +25,8 @@ class Choices(Protocol):
 
     propensities: tuple[float, ...] | None
 
-    def draw(self, random: Uniform) -> tuple[int, float | None]:
-        """Returns the index of an arm and the probability that it had of being drawn."""
+    def draw(self, random: Uniform, number: int) -> list[int]:
+        """Returns the indices of so many arms, each drawn for itself."""
 
 
 class Shares:
@@ -44,10 +44,11 @@ class Shares:
         if not total > 0 or not isfinite(total) or min(weights) < 0:
             raise NoArmLeft("no arm of the router may answer: give one that works a weight, or name a fallback")
         self.propensities: tuple[float, ...] | None = tuple(weight / total for weight in weights)
-        self._outcomes = [(arm, share) for arm, share in enumerate(self.propensities) if share > 0]
+        self._arms = [arm for arm, share in enumerate(self.propensities) if share > 0]
         # Without the last bound, which rounding could leave below the largest draw.
-        self._bounds = list(accumulate(share for _, share in self._outcomes))[:-1]
+        self._bounds = list(accumulate(self.propensities[arm] for arm in self._arms))[:-1]
 
-    def draw(self, random: Uniform) -> tuple[int, float | None]:
-        """Returns an arm and its share; 0.3 µs for three arms."""
-        return self._outcomes[bisect(self._bounds, random.random())]
+    def draw(self, random: Uniform, number: int) -> list[int]:
+        """See `Choices`."""
+        arms, bounds, uniform = self._arms, self._bounds, random.random
+        return [arms[bisect(bounds, uniform())] for _ in range(number)]

@@ -17,8 +17,10 @@ NOBODY = 0
 NONCE_BYTES = 8
 _TAG_BYTES = 16
 _HEAD = Struct(">BIIQf")
-_GROUP = 15
-"""The bits of a nonce's last byte that tell the ids that share a hash."""
+MOST_AT_ONCE = 64
+"""How many ids share a hash, at most."""
+_GROUP = MOST_AT_ONCE - 1
+"""The bits of a nonce's last byte that tell them."""
 _CELL = 2 + _TAG_BYTES
 """What a hash has for each of them: its tag, after room for the end of its nonce."""
 _CELL_TEXT = 4 * _CELL // 3
@@ -92,22 +94,22 @@ class Sealer:
 
     def first(self, arm: int, time: int, propensity: float | None) -> str:
         """Returns the id of a decision that belongs to no episode yet."""
-        return self.series(arm, time, propensity)()[0]
+        return self.series(arm, time, propensity)(1)[0]
 
-    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[], list[str]]:
-        """Returns what makes ids of decisions with all of this in common, 16 at a time, 0.2 µs each."""
+    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[int], list[str]]:
+        """Returns what makes ids of decisions with all of this in common, up to `MOST_AT_ONCE` at a time."""
         sealed = _NO_PROPENSITY if propensity is None else propensity
         head = _HEAD.pack(Kind.FIRST, self.epoch, arm, time, sealed)
         text, codes = _text(head), _codes(self.key, head)  # 21 bytes are 28 characters, without any of the next byte
 
-        def seal() -> list[str]:
+        def seal(number: int) -> list[str]:
             nonce = _nonce()
             last = nonce[7] & ~_GROUP
             group = codes.copy()
             group.update(nonce[:7] + _BYTES[last])
-            cells = bytearray(group.digest(_CELL * (_GROUP + 1)))
-            cells[::_CELL] = nonce[6:7] * (_GROUP + 1)
-            cells[1::_CELL] = bytes(range(last, last + _GROUP + 1))
+            cells = bytearray(group.digest(_CELL * number))
+            cells[::_CELL] = nonce[6:7] * number
+            cells[1::_CELL] = bytes(range(last, last + number))
             common, tails = text + _text(nonce[:6]), _text(cells)
             return [common + tails[at : at + _CELL_TEXT] for at in range(0, len(tails), _CELL_TEXT)]
 
@@ -172,7 +174,7 @@ class Sealer:
 
 
 def _code(key: bytes, body: bytes) -> bytes:
-    """Returns the code of an id: one of 16, which ids whose nonces differ in four bits only share a hash for.
+    """Returns the code of an id: one of 64, which ids whose nonces differ in six bits only share a hash for.
 
     Each is 16 bytes of a pseudorandom function's output, so that one says nothing of the others.
     """

@@ -1,6 +1,7 @@
 """Decides which arm answers, from the last snapshot of what was learned."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
@@ -11,15 +12,16 @@ from policy_server.router.errors import Expired, IdRefused, NoArmLeft, NotIssued
 from policy_server.router.ids import NOBODY, Sealer
 from policy_server.router.recent import Recent
 from policy_server.router.rewards import Statistics, statistics
-from policy_server.router.routed import Routed, around_ids
+from policy_server.router.routed import Routed
+from policy_server.router.series import Series
 from policy_server.router.settings import RouterSettings
 from policy_server.router.sticky import rendezvous
 from policy_server.router.store import State
 
 _SERIES_SECONDS = 0.1
 """For how long ids say the same time, and what they have in common is sealed once."""
-_MOST_AHEAD = 32
-"""How many decisions are drawn at a time: together they are smaller than a processor's first cache."""
+_MOST_AHEAD = 64
+"""How many decisions are drawn at a time."""
 
 
 class Router:
@@ -62,8 +64,7 @@ class Router:
         self._turn = -inf
         self._ahead: list[Routed] = []
         self._ahead_until = -inf
-        self._sealing: dict[int, Callable[[], list[str]]] = {}
-        self._sealed: list[list[Routed]] = []
+        self._series: dict[int, Series] = {}
         self._batch = 1
         self._reason = ""
         self.refresh(state, now)
@@ -110,22 +111,7 @@ class Router:
         return self._working(now).propensities
 
     def decide(self, now: float) -> Routed:
-        """Draws as `draw` does, for a decision that is answered at once, and counts it."""
-        routed = self.draw(now)
-        self._decided[routed.arm] += 1
-        return routed
-
-    def put_back(self, routed: Routed) -> None:
-        """Undoes `decide`, where that wasn't answered: the next decision has what was drawn.
-
-        Otherwise, who tries again would give another arm a greater share.
-        """
-        if routed.drawn:
-            self._decided[routed.arm] -= 1
-            self._ahead.append(routed)
-
-    def draw(self, now: float) -> Routed:
-        """Draws an arm for a decision that belongs to no episode yet; it counts once it is `answered`.
+        """Draws an arm for a decision that belongs to no episode yet, and counts it: it is answered at once.
 
         Raises:
             NoArmLeft: none works.
@@ -133,6 +119,20 @@ class Router:
         if now >= self._ahead_until or not self._ahead:
             self._draw_ahead(now)
         return self._ahead.pop()
+
+    def put_back(self, routed: Routed) -> None:
+        """Undoes `decide`, where that wasn't answered: the next decision has what was drawn.
+
+        Otherwise, who tries again would give another arm a greater share.
+        """
+        if routed.drawn:
+            self._ahead.append(routed)
+
+    def draw(self, now: float) -> Routed:
+        """Draws as `decide` does; it counts once it is `answered`."""
+        routed = self.decide(now)
+        self._decided[routed.arm] -= 1
+        return routed
 
     def answered(self, routed: Routed, now: float) -> None:
         """Counts a decision that was made at `now`; those of an episode together count once."""
@@ -153,41 +153,31 @@ class Router:
         return (self._named.get(episode) or -inf) > now - self.settings.longest_episode
 
     def _draw_ahead(self, now: float) -> None:
-        """Draws what the next decisions get: many in a row take a third of the time that they take between requests.
+        """Draws what the next decisions get: many in a row take a fraction of the time that they take between requests.
 
         Draws from one snapshot don't depend on each other, so it is the same to draw them now or then; but for modes
         that don't draw. Twice as many each time, so that few are in vain where few are asked for.
         """
         choices = self._working(now)
+        self._discard()
         if now >= self._ahead_until:
-            self._sealing.clear()
-            self._sealed = [[] for _ in self._tags]
+            self._series.clear()
             self._batch = 1
             self._ahead_until = min(self._turn, now + _SERIES_SECONDS)
-        draw, sealed, random = choices.draw, self._sealed, self._random
-        ahead = []
-        for _ in range(self._batch):
-            arm, propensity = draw(random)
-            if not sealed[arm]:
-                sealed[arm] = self._seal(arm, propensity, now)
-            ahead.append(sealed[arm].pop())
-        self._ahead = ahead
+        for arm in choices.draw(self._random, self._batch):
+            self._decided[arm] += 1  # those that nobody gets are taken off again
+            if arm not in self._series:
+                propensity = choices.propensities[arm] if choices.propensities else None
+                told = arm, self._tags[arm], self._names[arm], propensity, int(1000 * now)
+                self._series[arm] = Series(self.sealer, *told)
+            self._ahead.append(self._series[arm].take())
         self._batch = 1 if choices.propensities is None else min(_MOST_AHEAD, 2 * self._batch)
 
-    def _seal(self, arm: int, propensity: float | None, now: float) -> list[Routed]:
-        """Returns some decisions with this arm, each with an id of its own."""
-        seal = self._sealing.get(arm)
-        if seal is None:
-            seal = self._sealing[arm] = self.sealer.series(self._tags[arm], int(1000 * now), propensity)
-        name, make = self._names[arm], tuple.__new__  # as the class does it, but for its Python
-        before, between, after = around_ids(name, propensity)
-        return [
-            make(
-                Routed,
-                (arm, propensity, id, id, name, False, True, False, f"{before}{id}{between}{id}{after}".encode()),
-            )
-            for id in seal()  # noqa: A001 -- that is what it is
-        ]
+    def _discard(self) -> None:
+        """Drops what was drawn and nobody got."""
+        for routed in self._ahead:
+            self._decided[routed.arm] -= 1
+        self._ahead.clear()
 
     def issued(self, name: str, now: float) -> bool:
         """Tells whether a text is an id that this router gave, however long ago."""
@@ -225,7 +215,7 @@ class Router:
         """
         choices = self._working(now)
         if choices.propensities is None:
-            arm, propensity = choices.draw(self._random)
+            (arm,), propensity = choices.draw(self._random, 1), None
         else:
             arm = rendezvous(episode, self._names, choices.propensities)
             propensity = choices.propensities[arm]
@@ -285,6 +275,7 @@ class Router:
 
     def _turned(self, now: float) -> None:
         """Does what must be done when the snapshot, the bucket or what works has changed, but not for each decision."""
+        self._discard()
         self._flush()
         self._ahead_until = -inf
         self._bucket = self.settings.horizon.bucket(int(1000 * now))
@@ -296,8 +287,9 @@ class Router:
             self._choices, self._reason = None, str(error)
 
     def _flush(self) -> None:
+        waiting = Counter(routed.arm for routed in self._ahead)
         for index, number in enumerate(self._decided):
-            if number:
+            if number := number - waiting[index]:
                 place = (self._tags[index], self._bucket)
                 self._uncounted[place] = self._uncounted.get(place, 0) + number
-                self._decided[index] = 0
+                self._decided[index] = waiting[index]

@@ -46,9 +46,12 @@ class _Bounds:
         self._least = least
         self._factor = 2 * spread**2
 
-    def draw(self, random: Uniform) -> tuple[int, float | None]:
-        """Returns the arm with the greatest bound, ties the lowest index; 0.9 µs for three arms."""
+    def draw(self, random: Uniform, number: int) -> list[int]:
+        """See `Choices`; whatever `random` says, it is the arm with the greatest bound, ties the lowest index."""
         del random
+        return [self._next() for _ in range(number)]
+
+    def _next(self) -> int:
         scale = self._factor * log(self._all) if self._all > 1 else 0.0
         best, greatest = 0, -inf
         for place, (mean, pulls) in enumerate(zip(self._means, self._pulls, strict=True)):
@@ -60,4 +63,4 @@ class _Bounds:
                 best, greatest = place, bound
         self._pulls[best] += 1
         self._all += 1
-        return self._arms[best], None
+        return self._arms[best]

@@ -80,7 +80,7 @@ def _shared(sums: Sums, mode: Mode, decisions: int, arms: int, source: random.Ra
             known = [(pulls[arm], float(sums[arm, pulls[arm]])) for arm in range(arms)]
             replicas[at] = mode.choices([Statistics(n, total, total) for n, total in known], working)
         for _ in range(turn):
-            pulls[replicas[at].draw(source)[0]] += 1
+            pulls[replicas[at].draw(source, 1)[0]] += 1
     return pulls
 
 

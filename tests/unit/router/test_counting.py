@@ -1,5 +1,7 @@
 """Decisions count once they are answered."""
 
+from collections import Counter
+
 import pytest
 
 from policy_server.router.modes import ABTest, EpsilonGreedy, Mode
@@ -48,3 +50,18 @@ def test_an_episode_s_decision_is_nobody_else_s_when_it_is_put_back() -> None:
     for going_on in (routed.resume(first.id, NOW), routed.named("game", NOW)._replace(begins=True)):
         routed.put_back(going_on)
         assert routed.draw(NOW).id != going_on.id
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_drawn_ahead_counts_once_somebody_has_it(mode: Mode) -> None:
+    routed = router(mode)
+    decided: Counter[int] = Counter()
+    counted: Counter[int] = Counter()
+    for step in range(300):
+        now = NOW + 0.03 * step  # so that what was drawn ahead is dropped in between
+        decided.update(ARMS[routed.decide(now).arm].tag for _ in range(step % 7))
+        if step % 3 == 0:
+            counted.update({tag: number for (tag, _), number in routed.uncounted().items()})
+            assert counted == decided
+        if step % 11 == 0:
+            routed.refresh(routed.state, now)

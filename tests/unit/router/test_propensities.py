@@ -45,7 +45,9 @@ def assert_true(drawn: list[tuple[int, float | None]], arms: int) -> None:
 def test_propensities_are_true_while_nothing_is_learned(mode: Mode, arms: list[Statistics]) -> None:
     choices = mode.choices(arms, [True] * len(arms))
     source = random.Random(3)
-    assert_true([choices.draw(source) for _ in range(DECISIONS)], len(arms))
+    told = choices.propensities
+    assert told is not None
+    assert_true([(index, told[index]) for index in choices.draw(source, DECISIONS)], len(arms))
 
 
 @pytest.mark.parametrize("mode", [EpsilonGreedy(0.2), ThompsonSampling()])
@@ -55,9 +57,8 @@ def test_propensities_are_true_while_the_router_learns(mode: Mode) -> None:
     drawn = []
     for _ in range(500):
         choices = mode.choices([arm(*one) for one in learned], [True] * 3)
-        for _ in range(40):
-            drawn.append(choices.draw(source))
-            index = drawn[-1][0]
+        for index in choices.draw(source, 40):
+            drawn.append((index, choices.propensities[index] if choices.propensities else None))
             learned[index][0] += 1
             learned[index][1] += source.random() < (0.5, 0.52, 0.48)[index]
     assert_true(drawn, 3)

@@ -40,7 +40,7 @@ def test_shares_are_exact_with_frozen_state(mode: Mode, shares: list[float]) -> 
 def test_a_canary_gets_its_weight_from_dark_launch_to_promotion(weight: float) -> None:
     choices = ABTest((1 - weight, weight)).choices([arm(0, 0)] * 2, [True, True])
     source = random.Random(2)
-    assert_exact(Counter(choices.draw(source)[0] for _ in range(DRAWS)), [1 - weight, weight])
+    assert_exact(Counter(choices.draw(source, DRAWS)), [1 - weight, weight])
 
 
 def test_of_equally_good_arms_the_first_is_best() -> None:
@@ -86,6 +86,6 @@ class LargestDraw:
 
 
 def test_the_largest_draw_takes_the_last_arm_that_has_a_share() -> None:
-    arm, propensity = Shares([0.1] * 10 + [0.0]).draw(LargestDraw())
-    assert arm == 9
-    assert propensity == pytest.approx(0.1)
+    shares = Shares([0.1] * 10 + [0.0])
+    assert shares.draw(LargestDraw(), 1) == [9]
+    assert shares.propensities == pytest.approx((0.1,) * 10 + (0.0,))

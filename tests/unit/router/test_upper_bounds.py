@@ -12,7 +12,7 @@ SOURCE = random.Random(0)
 
 def drawn(arms: list[Statistics], count: int, mode: UCB1 | None = None) -> list[int]:
     choices = (mode or UCB1()).choices(arms, [True] * len(arms))
-    return [choices.draw(SOURCE)[0] for _ in range(count)]
+    return choices.draw(SOURCE, count)
 
 
 def test_each_arm_is_tried_once_in_order() -> None:
@@ -47,6 +47,6 @@ def test_bounds_are_as_wide_as_the_rewards() -> None:
 
 def test_an_arm_that_is_out_is_not_taken() -> None:
     choices = UCB1().choices([arm(0, 0)] * 3, [False, True, True])
-    assert {choices.draw(SOURCE)[0] for _ in range(20)} == {1, 2}
+    assert set(choices.draw(SOURCE, 20)) == {1, 2}
     with pytest.raises(NoArmLeft):
         UCB1().choices([arm(0, 0)] * 2, [False, False])
