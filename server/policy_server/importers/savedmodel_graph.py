@@ -73,15 +73,17 @@ def find_policy(meta_graph: Any) -> Found:
         if len(one.inputs) == len(one.outputs) == 1
         and all(map(_is_matrix, [*one.inputs.values(), *one.outputs.values()]))
     ]
-    if len(plain) == 1:
-        return _found(*plain[0], is_rllib=False)
+    # Of several, the one that TensorFlow serves by default; Keras 3 exports another beside it.
+    chosen = [one for one in plain if one[0] == "serving_default"] or plain
+    if len(chosen) == 1:
+        return _found(*chosen[0], is_rllib=False)
     shown = "; ".join(
         f"{name}: {_names(one.inputs)} -> {_names(one.outputs)}" for name, one in sorted(signatures.items())
     )
     raise ImportFailed(
         f"the SavedModel's signatures are {shown or 'none'}; needed is serving_default with {RLLIB_INPUT} and"
-        f" {' or '.join(RLLIB_OUTPUTS)}, as RLlib exports it, or one signature with one float input [None, n] and one"
-        " float output [None, m]"
+        f" {' or '.join(RLLIB_OUTPUTS)}, as RLlib exports it, or one signature (of several, serving_default) with one"
+        " float input [None, n] and one float output [None, m]"
     )
 
 

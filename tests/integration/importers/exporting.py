@@ -174,13 +174,17 @@ def export(folder: Path) -> None:
         return {"y": tf.nn.relu(tf.matmul(x, module.weights))}
 
     tf.saved_model.save(module, str(folder / "tensorflow_2"), signatures={"serving_default": call})
+    network = tf.keras.Sequential([tf.keras.layers.Input((WIDTH,)), tf.keras.layers.Dense(3, name="logits")])
+    network.export(str(folder / "keras_3"), verbose=False)
 
 
 def answer(saved_model: str, output: str, observations: Path, answers: Path) -> None:
     """Asks TensorFlow itself for one output; the others are sampled, which fails where masks aren't 0 or 1."""
     with tf.Graph().as_default(), v1.Session() as session:
         signature = v1.saved_model.load(session, ["serve"], saved_model).signature_def["serving_default"]
-        given = next(info.name for name, info in signature.inputs.items() if name in ("observations", "x"))
+        given = next(
+            info.name for name, info in signature.inputs.items() if name in ("observations", "x", "keras_tensor")
+        )
         np.save(answers, session.run(signature.outputs[output].name, {given: np.load(observations)}))
 
 

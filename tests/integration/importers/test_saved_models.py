@@ -86,6 +86,14 @@ def test_a_tensorflow_2_export_takes_its_distribution_from_the_schema(
     np.testing.assert_allclose(ours, tensorflow_answers(exported / "tensorflow_2", "y", observations()), atol=1e-5)
 
 
+def test_an_export_of_keras_gives_its_default_signature(
+    exported: Path, tmp_path: Path, tensorflow_answers: Ask
+) -> None:
+    convert(exported / "keras_3", tmp_path / "bundle", schema=Schema(discrete=True), seconds=500)
+    ours = onnx_model.run(onnx_model.load(read_bundle(tmp_path / "bundle")[0]), observations())
+    np.testing.assert_allclose(ours, tensorflow_answers(exported / "keras_3", "output_0", observations()), atol=1e-5)
+
+
 def test_the_same_saved_model_always_becomes_the_same_bytes(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
