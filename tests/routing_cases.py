@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from policy_server.config import CANARY_RULE, EPSILON_RULE, HORIZON_RULE, MIN_PULLS_RULE
+from policy_server.config import CANARY_RULE, DEFAULT_RULE, EPSILON_RULE, HORIZON_RULE, MIN_PULLS_RULE
 
 Spec = dict[str, Any]
 URI = "https://models.example/mouse.zip"
@@ -60,6 +60,8 @@ REFUSED: list[tuple[Spec, str]] = [
     (routed(mode="ABTest", canaryPercent=5), CANARY_RULE),
     (routed(mode="ABTest", minPulls=5), MIN_PULLS_RULE),
     (routed(mode="UCB1", window="1h", discount={"factor": 0.5, "every": "1h"}), HORIZON_RULE),
+    (routed(mode="UCB1", reward={"min": -1}, defaultReward=1.5), DEFAULT_RULE),
+    (routed(mode="UCB1", reward={"min": 1, "max": 2}, defaultReward=0), DEFAULT_RULE),
 ]
 """What is refused, each with a part of the message."""
 
@@ -70,7 +72,9 @@ TAKEN: list[Spec] = [
     routed(policy("a"), policy("b", shadow=True, weight=0), mode="ABTest", fallback="a"),
     routed(policy("a", weight=0), policy("b", weight=0.5), mode="ABTest"),
     routed(policy("a"), policy("b"), policy("c", shadow=True), mode="Canary", canary="b", canaryPercent=0),
-    routed(mode="EpsilonGreedy", epsilon=0, minPulls=3, reward={"min": -1}, window="90m", fallback="b"),
+    routed(
+        mode="EpsilonGreedy", epsilon=0, minPulls=3, reward={"min": -1}, defaultReward=-1, window="90m", fallback="b"
+    ),
     routed(mode="ThompsonSampling", minPulls=3, discount={"factor": 0.5, "every": "1h30m"}, decisionLog={}),
     routed(mode="UCB1", freeze=True, store={"redis": {"url": "rediss://user@[fd00::1]:6380/3"}}),
     routed(mode="UCB1", store={"redis": {"url": "redis://valkey", "passwordSecret": {"name": "valkey"}}}),

@@ -6,6 +6,7 @@ from pydantic_core import CoreSchema
 
 from policy_server.config import (
     CANARY_RULE,
+    DEFAULT_RULE,
     EPSILON_RULE,
     HORIZON_RULE,
     LEARNING,
@@ -73,6 +74,11 @@ class RouterRules:
         ),
         (f"!has(self.minPulls) || self.mode in {[str(mode) for mode in LEARNING]}", MIN_PULLS_RULE),
         ("!has(self.window) || !has(self.discount)", HORIZON_RULE),
+        (
+            "!has(self.defaultReward) || !has(self.reward)"
+            " || (self.reward.min <= self.defaultReward && self.defaultReward <= self.reward.max)",
+            DEFAULT_RULE,
+        ),
         ("!has(self.reward) || self.reward.min < self.reward.max", "reward: min must be less than max"),
     )
 

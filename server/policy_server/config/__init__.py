@@ -17,6 +17,7 @@ from policy_server.config.ray import (
 )
 from policy_server.config.routing import (
     CANARY_RULE,
+    DEFAULT_RULE,
     EPSILON_RULE,
     HORIZON_RULE,
     LEARNING,
@@ -45,6 +46,7 @@ from policy_server.config.server import (
 
 __all__ = [
     "CANARY_RULE",
+    "DEFAULT_RULE",
     "EPISODE",
     "EPISODE_RULE",
     "EPSILON_RULE",

@@ -104,8 +104,8 @@ class RouterConfig(ConfigModel):
     reward_wait: Duration = "10m"
     """How long the reward of a decision is waited for; one that comes later is acknowledged, and not learned."""
     default_reward: FiniteFloat | None = None
-    """The reward of a decision for which none came within rewardWait; without it, such a decision isn't learned
-    from."""
+    """The reward of a decision for which none came within rewardWait, within the bounds of rewards; without it, such a
+    decision isn't learned from."""
     episode_return: EpisodeReturn = EpisodeReturn.SUM
     """What the rewards of an episode come to, from which is learned: Sum, Mean or Last."""
     episode_timeout: Duration = "10m"
@@ -131,11 +131,13 @@ class RouterConfig(ConfigModel):
     def _rules(self) -> list[tuple[bool, str]]:
         """Returns whether each rule is broken, and what it says; the API server checks the same in CEL."""
         canary = self.mode == RouterMode.CANARY
+        default, bounds = self.default_reward, self.reward
         return [
             (self.epsilon is not None and self.mode != RouterMode.EPSILON_GREEDY, EPSILON_RULE),
             ((self.canary is not None) != canary or (self.canary_percent is not None and not canary), CANARY_RULE),
             (self.min_pulls is not None and self.mode not in LEARNING, MIN_PULLS_RULE),
             (self.window is not None and self.discount is not None, HORIZON_RULE),
+            (default is not None and bounds is not None and not bounds.min <= default <= bounds.max, DEFAULT_RULE),
         ]
 
 
@@ -143,6 +145,7 @@ EPSILON_RULE = "epsilon is for mode EpsilonGreedy: remove it, or change the mode
 CANARY_RULE = "mode Canary needs canary, the policy that is tried out; canary and canaryPercent are for it alone"
 MIN_PULLS_RULE = "minPulls is for modes EpsilonGreedy, ThompsonSampling and UCB1: remove it, or change the mode"
 HORIZON_RULE = "give at most one of window and discount"
+DEFAULT_RULE = "defaultReward must be a reward that there can be: from reward's min to its max"
 
 
 class RouterSettingsFile(ConfigModel):
