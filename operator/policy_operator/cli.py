@@ -17,9 +17,10 @@ from policy_operator.desired import desired_objects
 from policy_operator.errors import InvalidManifestsError, PolicyOperatorError, ProcessFailed
 from policy_operator.evaluate_command import evaluate, log_app
 from policy_operator.inspect_command import inspect
+from policy_operator.kubernetes_yaml import dump
 from policy_operator.local import Endpoint, LocalEngine, LocalServer
 from policy_operator.local_routing import learned_file, named_store
-from policy_operator.manifests import Resolved, dump, read
+from policy_operator.manifests import Resolved, read
 from policy_operator.predict_command import predict
 from policy_operator.rollout_command import rollout
 from policy_operator.sample_request import SampleRequest, sample_request

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from policy_operator import names
 from policy_operator.api import PolicyServer
 from policy_operator.errors import UnknownSchemaKeywordError
-from policy_operator.manifests import dump
+from policy_operator.kubernetes_yaml import dump
 
 Node: TypeAlias = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from policy_operator.manifests import dump
+from policy_operator.kubernetes_yaml import dump
 
 
 class Output(StrEnum):

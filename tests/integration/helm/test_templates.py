@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from policy_operator import kinds
-from policy_operator.manifests import dump
+from policy_operator.kubernetes_yaml import dump
 from tests.integration.helm.chart import (
     OPERATOR,
     REPOSITORY,

@@ -15,7 +15,7 @@ import yaml
 from policy_operator.api import parse
 from policy_operator.desired import Desired, desired_objects
 from policy_operator.desired.models import uri_key
-from policy_operator.manifests import dump
+from policy_operator.kubernetes_yaml import dump
 from policy_operator.server_config import resolve_schema
 from policy_operator.settings import Settings
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from policy_operator.errors import InvalidManifestsError
-from policy_operator.manifests import dump, read
+from policy_operator.kubernetes_yaml import dump
+from policy_operator.manifests import read
 from policy_operator.schema_text import convert
 from tests.routing_cases import policy, routed
 

@@ -10,7 +10,7 @@ import yaml
 
 from policy_operator.api import parse
 from policy_operator.errors import InvalidPolicyServerError, InvalidSchemaTextError
-from policy_operator.manifests import dump
+from policy_operator.kubernetes_yaml import dump
 from policy_operator.schema_text import convert, parse_schema_text
 from policy_server.config import Observation, ObservationType
 
