@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,9 +21,8 @@ from policy_server.importers import convert as conversion
 from policy_server.importers import credentials
 from policy_server.importers import fetch as fetching
 from policy_server.importers.addresses import Addresses, Guard
-from policy_server.importers.detect import SUPPORTED
+from policy_server.importers.arguments import parser
 from policy_server.importers.file_systems import Access
-from policy_server.importers.isolation import DEFAULT_MAX_MEMORY
 from policy_server.importers.progress import fetch_progress
 from policy_server.importers.uri import redacted, redacted_text
 
@@ -31,16 +30,6 @@ _LONGEST_MESSAGE = 1500
 _LONGEST_RESULT = 1000
 """Characters of a result that is an error: Kubernetes keeps 4096 bytes of what a container says last."""
 _INTERRUPTED = 130
-_EXAMPLES = """examples:
-  python -m policy_server.importers fetch https://models.example/mouse/saved_model.zip --output fetched
-  python -m policy_server.importers convert fetched/model --output bundle --config server.json
-  python -m policy_server.importers import file:saved_model.zip --output bundle --schema schema.json
-"""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ImportFailed(f"{message} (see {self.prog} --help)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.basicConfig(handlers=[logging.NullHandler()])  # libraries log what our one line says, and URLs too
     options = argparse.Namespace(optional=False)
     try:
-        _parser().parse_args(arguments, options)
-        print(json.dumps(options.run(options)))
+        parser().parse_args(arguments, options)
+        print(json.dumps(_COMMANDS[options.command](options)))
     except KeyboardInterrupt:
         _say("error: interrupted")
         return _INTERRUPTED
@@ -94,6 +83,13 @@ def _import(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="policyserver-import-") as folder:
         fetched = _fetched(options, Path(folder), fetching.ANYTHING)
         return _converted(options, fetched.path, fetched.uri, schema)
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "fetch": _fetch,
+    "convert": _convert,
+    "import": _import,
+}
 
 
 def _access(options: argparse.Namespace) -> Access:
@@ -178,109 +174,6 @@ def _schema(options: argparse.Namespace) -> Schema | None:
         raise ImportFailed(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from None
     except ValidationError as error:
         raise ImportFailed(f"{path}: {first_problem(error)}") from None
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="python -m policy_server.importers",
-        description=f"Turns a trained policy into a bundle (policy.onnx and policy.json). Supported: {SUPPORTED}.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    fetch = commands.add_parser("fetch", help="bring a URI into a folder, convert nothing")
-    fetch.add_argument(
-        "uri", metavar="URI", help="a path, file:, http(s):, data:, s3:, gs:, hf:, pvc:, or any URI that fsspec opens"
-    )
-    fetch.add_argument("--output", type=Path, required=True, metavar="DIR", help="the result will be DIR/model")
-    fetch.add_argument(
-        "--pins", type=Path, metavar="DIR", help="refuse another digest than the one in DIR's file for the URI, if any"
-    )
-    fetch.add_argument("--sha256", metavar="DIGEST", help="refuse any other digest, whatever --pins says")
-    fetch.add_argument(
-        "--credentials",
-        type=Path,
-        metavar="DIR",
-        help="take credentials from DIR's files, as those of a mounted Secret",
-    )
-    fetch.add_argument(
-        "--addresses",
-        type=Addresses,
-        choices=list(Addresses),
-        default=Addresses.ANY,
-        help="connect to public addresses only, or to private ones too; then credentials come from --credentials alone",
-    )
-    fetch.add_argument("--volumes", type=Path, metavar="DIR", help="pvc://CLAIM/PATH is DIR/CLAIM/PATH")
-    fetch.add_argument("--result", type=Path, metavar="FILE", help="write the line for standard output there, too")
-    fetch.set_defaults(run=_fetch)
-    convert = commands.add_parser("convert", help="make a bundle of a fetched file or folder; needs no network")
-    convert.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder")
-    convert.add_argument("--uri", help="where SOURCE came from, for the manifest")
-    convert.add_argument("--result", type=Path, metavar="FILE", help="where --optional writes an error")
-    for command in (fetch, convert):
-        command.add_argument(
-            "--optional",
-            action="store_true",
-            help='an error is a result, too: exit code 0, and {"error": …} in --result\'s FILE',
-        )
-    convert.set_defaults(run=_convert)
-    both = commands.add_parser("import", help="fetch and convert")
-    both.add_argument("uri", metavar="URI", help="as of fetch")
-    both.set_defaults(run=_import)
-    for command in (convert, both):
-        command.add_argument("--output", type=Path, required=True, metavar="BUNDLE", help="the folder to write")
-        known = command.add_mutually_exclusive_group()
-        known.add_argument("--config", type=Path, metavar="FILE", help="a server's configuration, for its schema")
-        known.add_argument("--schema", type=Path, metavar="FILE", help="a schema as JSON, to check")
-        command.add_argument("--format", choices=[str(one) for one in ModelFormat], help="refuse any other format")
-        command.add_argument(
-            "--model-output",
-            choices=[str(one) for one in ModelOutput],
-            help="what the outputs of a model for one discrete action mean, where its format doesn't say",
-        )
-        command.add_argument(
-            "--trust",
-            action="store_true",
-            help="run code that the model holds (pickles, Lambda layers), in a process that can't reach anything",
-        )
-        command.add_argument(
-            "--max-memory",
-            type=_positive,
-            default=DEFAULT_MAX_MEMORY,
-            metavar="N",
-            help="the most bytes that converting may allocate (default: %(default)s)",
-        )
-        command.add_argument("--sha256", metavar="DIGEST", help="refuse a source with any other digest")
-    for command in (fetch, convert, both):
-        command.epilog, command.formatter_class = _EXAMPLES, argparse.RawDescriptionHelpFormatter
-        command.add_argument(
-            "--max-bytes",
-            type=_positive,
-            default=fetching.DEFAULT_MAX_BYTES,
-            metavar="N",
-            help="the most to fetch, and the most an archive may hold (default: %(default)s)",
-        )
-        command.add_argument(
-            "--timeout",
-            type=_seconds,
-            default=fetching.DEFAULT_TIMEOUT,
-            metavar="SECONDS",
-            help="the limit of each step (default: %(default)g)",
-        )
-        command.add_argument("--verbose", action="store_true", help="show tracebacks and the frameworks' logs")
-    return parser
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (number := float(text)) <= 7 * 24 * 3600:
-        raise ValueError
-    return number
 
 
 def _report(message: str, error: Exception | None) -> str:
