@@ -79,5 +79,9 @@ def test_the_node_with_the_routers_state_is_killed_and_no_acknowledged_reward_is
         load.until_answered(50)
     assert load.refused - refused <= CLIENTS, load
     assert acknowledged(config.folder / "router.db") - before >= load.acknowledged
-    arms = request(f"http://127.0.0.1:{cluster.port}/router").body["arms"]
-    assert sum(arm["rewards"] for arm in arms) >= load.acknowledged
+
+    def known() -> bool:
+        arms = request(f"http://127.0.0.1:{cluster.port}/router").body["arms"]
+        return sum(arm["rewards"] for arm in arms) >= load.acknowledged  # type: ignore[no-any-return]
+
+    wait_for(known, "each ingress to have read what the others took")  # once a second they do
