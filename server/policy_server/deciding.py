@@ -82,7 +82,7 @@ class Alone:
         self.slow = engine.slow
         self._tally = tallies.policy(engine.config.name, engine.name)
         self._tally.loaded(engine.policy.manifest.model_sha256)
-        self._tally.watch = Drift(engine.schema, engine.policy.manifest.observation_size)
+        self._watch = self._tally.watch = Drift(engine.schema, engine.policy.manifest.observation_size)
 
     def decide(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
@@ -115,7 +115,8 @@ class Alone:
         end = perf_counter()
         self._tally.note(end - start)
         for row, decision in enumerate(decisions):
-            self._tally.acted(vectors[row : row + 1], end, decision.actions)
+            self._tally.note(None, decision.actions)
+            self._watch.observe(vectors[row : row + 1], end)
         return decisions, parameters, None
 
     async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
@@ -131,7 +132,8 @@ class Alone:
 
     def _counted(self, start: float, vector: Vectors, decision: Decision) -> Decision:
         end = perf_counter()
-        self._tally.acted(vector, end, decision.actions, end - start)
+        self._tally.note(end - start, decision.actions)
+        self._watch.observe(vector, end)
         return decision
 
 

@@ -61,15 +61,11 @@ class DriftTally:
 
 
 class Drift:
-    """Looks at the inputs of one model; times are seconds on any one clock.
-
-    Attributes:
-        due: when the next is looked at.
-    """
+    """Looks at the inputs of one model; times are seconds on any one clock."""
 
     def __init__(self, schema: Schema, size: int) -> None:
         """Takes what the model's inputs are, and how many."""
-        self.due = -math.inf
+        self._due = -math.inf
         names, self._least, self._greatest = _features(schema, size)
         self._names = names[:MOST_FEATURES]
         own = len(self._names)
@@ -85,8 +81,8 @@ class Drift:
 
     def observe(self, vector: NDArray[np.float32], now: float) -> None:
         """Looks at an input `(1, size)`, or at the first of several, if it is time to."""
-        if now >= self.due:
-            self.due = now + PAUSE_SECONDS
+        if now >= self._due:
+            self._due = now + PAUSE_SECONDS
             self._sample(vector[0])
 
     def tally(self) -> DriftTally:

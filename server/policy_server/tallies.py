@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from policy_server.drift import Drift, DriftTally
 from policy_server.router.report import RouterReport
 from policy_server.sampling import Actions
@@ -198,25 +195,6 @@ class PolicyTally(_Noted):
         self.noted.append((seconds, actions, decisions))
         if len(self.noted) >= _MOST_NOTED:
             self.settle()
-
-    def acted(
-        self,
-        vector: NDArray[np.float32],
-        now: float,
-        actions: Actions,
-        seconds: float | None = None,
-        decisions: int = 0,
-    ) -> None:
-        """Notes what was done about the observation in a model's input `(1, size)`, and looks at that if it is time to.
-
-        The others are as those of `note`; `now` is of the same clock each time.
-        """
-        # What `note` and `observe` do: calling them takes as long as they do.
-        self.noted.append((seconds, actions, decisions))
-        if len(self.noted) >= _MOST_NOTED:
-            self.settle()
-        if (watch := self.watch) is not None and now >= watch.due:
-            watch.observe(vector, now)
 
     def _count(self, seconds: float | None, actions: Actions | tuple[()], decisions: int) -> None:
         if seconds is not None:

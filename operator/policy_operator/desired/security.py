@@ -2,7 +2,7 @@
 
 from policy_operator.desired.metadata import Object
 
-USER = 65532
+_USER = 65532
 """Who all images run as."""
 
 
@@ -10,9 +10,9 @@ def pod_security() -> Object:
     """The security context of a pod."""
     return {
         "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "fsGroup": USER,
+        "runAsUser": _USER,
+        "runAsGroup": _USER,
+        "fsGroup": _USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 

@@ -1,6 +1,5 @@
 """Decides which arm answers, from the last snapshot of what was learned."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -111,14 +110,10 @@ class Router:
         return self._working(now).propensities
 
     def decide(self, now: float) -> Routed:
-        """Draws an arm for a decision that belongs to no episode yet, and counts it: it is answered at once.
-
-        Raises:
-            NoArmLeft: none works.
-        """
-        if now >= self._ahead_until or not self._ahead:
-            self._draw_ahead(now)
-        return self._ahead.pop()
+        """Draws as `draw` does, for a decision that is answered at once, and counts it."""
+        routed = self.draw(now)
+        self._decided[routed.arm] += 1
+        return routed
 
     def put_back(self, routed: Routed) -> None:
         """Undoes `decide`, where that wasn't answered: the next decision has what was drawn.
@@ -126,13 +121,18 @@ class Router:
         Otherwise, who tries again would give another arm a greater share.
         """
         if routed.drawn:
+            self._decided[routed.arm] -= 1
             self._ahead.append(routed)
 
     def draw(self, now: float) -> Routed:
-        """Draws as `decide` does; it counts once it is `answered`."""
-        routed = self.decide(now)
-        self._decided[routed.arm] -= 1
-        return routed
+        """Draws an arm for a decision that belongs to no episode yet; it counts once it is `answered`.
+
+        Raises:
+            NoArmLeft: none works.
+        """
+        if now >= self._ahead_until or not self._ahead:
+            self._draw_ahead(now)
+        return self._ahead.pop()
 
     def answered(self, routed: Routed, now: float) -> None:
         """Counts a decision that was made at `now`; those of an episode together count once."""
@@ -159,25 +159,18 @@ class Router:
         that don't draw. Twice as many each time, so that few are in vain where few are asked for.
         """
         choices = self._working(now)
-        self._discard()
         if now >= self._ahead_until:
+            self._ahead.clear()
             self._series.clear()
             self._batch = 1
             self._ahead_until = min(self._turn, now + _SERIES_SECONDS)
         for arm in choices.draw(self._random, self._batch):
-            self._decided[arm] += 1  # those that nobody gets are taken off again
             if arm not in self._series:
                 propensity = choices.propensities[arm] if choices.propensities else None
                 told = arm, self._tags[arm], self._names[arm], propensity, int(1000 * now)
                 self._series[arm] = Series(self.sealer, *told)
             self._ahead.append(self._series[arm].take())
         self._batch = 1 if choices.propensities is None else min(_MOST_AHEAD, 2 * self._batch)
-
-    def _discard(self) -> None:
-        """Drops what was drawn and nobody got."""
-        for routed in self._ahead:
-            self._decided[routed.arm] -= 1
-        self._ahead.clear()
 
     def issued(self, name: str, now: float) -> bool:
         """Tells whether a text is an id that this router gave, however long ago."""
@@ -275,7 +268,6 @@ class Router:
 
     def _turned(self, now: float) -> None:
         """Does what must be done when the snapshot, the bucket or what works has changed, but not for each decision."""
-        self._discard()
         self._flush()
         self._ahead_until = -inf
         self._bucket = self.settings.horizon.bucket(int(1000 * now))
@@ -287,9 +279,8 @@ class Router:
             self._choices, self._reason = None, str(error)
 
     def _flush(self) -> None:
-        waiting = Counter(routed.arm for routed in self._ahead)
         for index, number in enumerate(self._decided):
-            if number := number - waiting[index]:
+            if number:
                 place = (self._tags[index], self._bucket)
                 self._uncounted[place] = self._uncounted.get(place, 0) + number
-                self._decided[index] = waiting[index]
+                self._decided[index] = 0

@@ -35,27 +35,28 @@ class Ledger:
         self.logs = False
         self.mode = ""
         self._router = router
-        self._availability = router.availability
         self._engines = engines
         self._shadows = shadows if shadows else None
         self._log = decision_log
         self._name = engines[0].config.name
         self._tallies = tallies
         self._policies = [tallies.policy(self._name, engine.name) for engine in engines]
-        for tally, engine in zip(self._policies, engines, strict=True):
-            tally.watch = Drift(engine.schema, engine.policy.manifest.observation_size)
+        self._watches = [Drift(engine.schema, engine.policy.manifest.observation_size) for engine in engines]
+        for tally, watch in zip(self._policies, self._watches, strict=True):
+            tally.watch = watch
 
     def answered(self, routed: Routed, vector: Vectors, decision: Decision, now: float, seconds: float) -> None:
         """Notes the answer to one observation, made at `now` by an inference of so many seconds.
 
         The router has counted it already.
         """
-        arm = routed.arm
-        self._policies[arm].acted(vector, now, decision.actions, seconds, 1)
-        if self._availability.troubled:
-            self._availability.answered(arm)
+        arm, router = routed.arm, self._router
+        self._policies[arm].note(seconds, decision.actions, 1)
+        self._watches[arm].observe(vector, now)
+        if router.availability.troubled:
+            router.availability.answered(arm)
         if self.logs or self._shadows is not None:
-            self._show(routed, vector, decision, now, self._router.propensities)
+            self._show(routed, vector, decision, now, router.propensities)
 
     def inferred(self, arm: int, seconds: float) -> None:
         """Notes how long an inference took."""
@@ -68,12 +69,13 @@ class Ledger:
             return
         self._policies[routed.arm].note(decisions=1)
         self._router.answered(routed, now)
-        if self._availability.troubled:
-            self._availability.answered(routed.arm)
+        if self._router.availability.troubled:
+            self._router.availability.answered(routed.arm)
 
     def acted(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
         """Notes what was done about one observation; `shares` are those under which the policy was drawn."""
-        self._policies[routed.arm].acted(vector, now, decision.actions)
+        self._policies[routed.arm].note(None, decision.actions)
+        self._watches[routed.arm].observe(vector, now)
         self._show(routed, vector, decision, now, shares)
 
     def _show(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
