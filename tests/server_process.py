@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from policy_server.bundle import Categorical
 from tests.bundles import config_text, floats, write_linear_bundle
-from tests.serving import free_port, wait_for
+from tests.ports import free_port
+from tests.serving import wait_for
 
 OBSERVATION = json.dumps({"a": 1.0, "b": 2.0, "c": 3.0})
 

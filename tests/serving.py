@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,16 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.ports import free_port
+
 Value = TypeVar("Value")
 
 DEADLINE_SECONDS = 60.0
-
-
-def free_port() -> int:
-    """Returns a port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Value], what: str, seconds: float = DEADLINE_SECONDS) -> Value:

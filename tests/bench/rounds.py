@@ -21,7 +21,7 @@ from tests.bench.load import PATIENCE_SECONDS, Load
 from tests.bench.mlp import write_mlp_bundle
 from tests.bench.processes import ServerProcess, core_seconds, cores, pinned
 from tests.bundles import config_text, floats
-from tests.serving import free_port
+from tests.ports import free_port
 
 START_SECONDS = 120.0
 WARM_UP_SECONDS = 0.5

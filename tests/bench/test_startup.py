@@ -10,7 +10,7 @@ from pathlib import Path
 
 from policy_server.bundle import Categorical
 from tests.bundles import config_text, floats, write_linear_bundle
-from tests.serving import free_port
+from tests.ports import free_port
 
 ROUNDS = 7
 

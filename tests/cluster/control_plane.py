@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +18,7 @@ from tests.cluster.components import AUDIT_POLICY, Components
 from tests.cluster.errors import ClusterError
 from tests.cluster.processes import Identity
 from tests.cluster.versions import CONTROL_PLANE, FOR_CERTIFICATES
+from tests.ports import free_ports
 
 
 class ControlPlane:
@@ -68,7 +67,7 @@ class ControlPlane:
     def _start(self) -> None:
         keys_folder = self.folder / "keys"
         keys_folder.mkdir()
-        port, etcd_port, peer_port = _free_ports(3)
+        port, etcd_port, peer_port = free_ports(3)
         self.audit_log = self.folder / "audit.log" if self._audit else None
         self._parts = Components(
             programs=self.programs,
@@ -186,18 +185,3 @@ def _programs() -> Path:
     if absent:
         raise ClusterError(f"KUBEBUILDER_ASSETS={folder} has no {', '.join(absent)}")
     return folder
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, below those the kernel hands out to outgoing connections."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(20000, 32000)
-        with socket.socket() as attempt:
-            try:
-                attempt.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found

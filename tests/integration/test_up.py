@@ -17,7 +17,8 @@ from policy_server.bundle import Categorical
 from tests.bundles import write_linear_bundle
 from tests.e2e.bundles import zipped
 from tests.integration.sources.web import Asked, Said, WebServer
-from tests.serving import Up, free_port, request, run, wait_for
+from tests.ports import free_port
+from tests.serving import Up, request, run, wait_for
 
 SAMPLE = Path(__file__).parents[2] / "manifests" / "examples" / "cartpole.yaml"
 OBSERVATION = {"cart_position": 0.0, "cart_velocity": 0.0, "pole_angle": 0.0, "pole_angular_velocity": 0.0}

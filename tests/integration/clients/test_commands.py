@@ -6,7 +6,8 @@ import yaml
 
 from policy_server.bundle import Categorical
 from tests.bundles import floats, write_linear_bundle
-from tests.serving import Up, free_port, request, run
+from tests.ports import free_port
+from tests.serving import Up, request, run
 
 SAMPLE = Path(__file__).parents[3] / "manifests" / "examples" / "cartpole.yaml"
 

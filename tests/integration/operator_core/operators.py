@@ -14,7 +14,7 @@ import yaml
 
 from tests.cluster.processes import Identity, start
 from tests.integration.operator_core.api_client import ApiClient, Object, wait_for
-from tests.serving import free_port
+from tests.ports import free_port
 
 INSTALL = Path(__file__).parents[3] / "manifests" / "install"
 SYSTEM_NAMESPACE = "policyserver-system"

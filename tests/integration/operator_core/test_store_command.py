@@ -12,7 +12,7 @@ import redis
 from policy_operator.desired.store import ANSWERS, PORT, SERVE
 from tests.integration.operator_core.api_client import wait_for
 from tests.integration.router.redis_server import program
-from tests.serving import free_port
+from tests.ports import free_port
 
 PASSWORD = "cheese_-42"
 

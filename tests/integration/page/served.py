@@ -10,8 +10,9 @@ from typing import Any, Self
 from policy_server.bundle import Categorical, DiagonalGaussian, MultiCategorical
 from tests.bundles import config_text, floats, write_linear_bundle
 from tests.models import write_recurrent_bundle
+from tests.ports import free_port
 from tests.routed import RoutedConfig
-from tests.serving import free_port, request, wait_for
+from tests.serving import request, wait_for
 
 KEY = "schlüssel"
 KEY_HEADER = {"access-token": KEY.encode().decode("latin-1")}

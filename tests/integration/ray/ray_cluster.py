@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.integration.ray.ray_processes import descendants
-from tests.serving import free_port, wait_for
+from tests.ports import free_port
+from tests.serving import wait_for
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -12,8 +12,9 @@ import pytest
 from tests.integration.ray.load import Load
 from tests.integration.ray.ray_cluster import RayCluster
 from tests.integration.ray.ray_processes import REPLICA, STORE
+from tests.ports import free_port
 from tests.routed import OBSERVATION, RoutedConfig
-from tests.serving import free_port, request, wait_for
+from tests.serving import request, wait_for
 
 CLIENTS = 8
 CHANCES = 50
@@ -82,6 +83,6 @@ def test_the_node_with_the_routers_state_is_killed_and_no_acknowledged_reward_is
 
     def known() -> bool:
         arms = request(f"http://127.0.0.1:{cluster.port}/router").body["arms"]
-        return sum(arm["rewards"] for arm in arms) >= load.acknowledged  # type: ignore[no-any-return]
+        return bool(sum(arm["rewards"] for arm in arms) >= load.acknowledged)
 
     wait_for(known, "each ingress to have read what the others took")  # once a second they do

@@ -16,7 +16,8 @@ import pytest
 from tests.cluster import deps
 from tests.cluster.errors import ClusterError
 from tests.cluster.versions import FOR_STORE
-from tests.serving import free_port, wait_for
+from tests.ports import free_port
+from tests.serving import wait_for
 
 PASSWORD = "cheese"
 INSTEAD = "or name a redis-server or valkey-server of yours with POLICYSERVER_REDIS_SERVER"

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from tests.integration.router.redis_server import PASSWORD, RedisServer
+from tests.ports import free_port
 from tests.routed import OBSERVATION, RoutedConfig
-from tests.serving import Answer, free_port, request, wait_for
+from tests.serving import Answer, request, wait_for
 
 GREEDY = {"mode": "EpsilonGreedy", "epsilon": 0.5}
 

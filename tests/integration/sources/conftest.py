@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.cluster import layout
-from tests.serving import free_port, wait_for
+from tests.ports import free_port
+from tests.serving import wait_for
 
 ACCESS_KEY, SECRET_KEY = "AKIAMOUSE", "cheese-is-in-the-third-box"
 MODEL = bytes(range(256)) * 8192

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.integration.sources.conftest import FOLDER, MODEL, Fetcher, program, running
 from tests.integration.sources.web import Said, WebServer
-from tests.serving import free_port
+from tests.ports import free_port
 
 ACCESS_TOKEN = {"access_token": "ya29.cheese", "expires_in": 3600, "token_type": "Bearer"}
 

@@ -15,7 +15,7 @@ from policy_operator import handlers
 from policy_operator.cluster import Cluster
 from policy_operator.runtime import Operator
 from policy_operator.settings import Settings
-from tests.serving import free_port
+from tests.ports import free_port
 
 
 def test_an_api_server_that_is_away_is_waited_for_without_end() -> None:
