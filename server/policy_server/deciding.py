@@ -54,6 +54,11 @@ class Decider(Protocol):
     ) -> Decided:
         """Decides on one observation at once; raises MustWait where that can't be done."""
 
+    def told(
+        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
+    ) -> tuple[Decision, bytes]:
+        """Decides as `decide` does; how a router came to it is told by the end of an answer's JSON, with its brace."""
+
     async def decided(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
     ) -> Decided:
@@ -74,23 +79,58 @@ class Decider(Protocol):
         """Returns each action's probability; raises NotOffered where they can't be listed."""
 
 
+class Counted:
+    """A policy that decides, and what is counted of that.
+
+    Args:
+        engine: the policy.
+        tallies: count.
+        chosen: how much of a router's choice each decision at once is: 1 or 0.
+    """
+
+    def __init__(self, engine: Engine, tallies: Tallies, chosen: int) -> None:
+        self.engine = engine
+        self.tally = tallies.policy(engine.config.name, engine.name)
+        self._chosen = chosen
+        self._watch = self.tally.watch = Drift(engine.schema, engine.policy.manifest.observation_size)
+
+    def decide(self, vector: Vectors, state: str | None, *, deterministic: bool) -> Decision:
+        """Decides on one observation at once; raises as `Engine.predict`."""
+        start = perf_counter()
+        decision = self.engine.predict(vector, state, deterministic=deterministic)
+        end = perf_counter()
+        self.tally.note(end - start, decision.actions, self._chosen)
+        self._watch.observe(vector, end)
+        return decision
+
+    def acted(self, vector: Vectors, decision: Decision) -> None:
+        """Counts what was done about one observation; the inference is counted apart."""
+        self.tally.note(None, decision.actions)
+        self._watch.observe(vector, perf_counter())
+
+
 class Alone:
     """One policy, without a router."""
 
     def __init__(self, engine: Engine, tallies: Tallies) -> None:
         self.engine = engine
         self.slow = engine.slow
-        self._tally = tallies.policy(engine.config.name, engine.name)
-        self._tally.loaded(engine.policy.manifest.model_sha256)
-        self._watch = self._tally.watch = Drift(engine.schema, engine.policy.manifest.observation_size)
+        self._counted = Counted(engine, tallies, 0)
+        self._counted.tally.loaded(engine.policy.manifest.model_sha256)
 
     def decide(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
     ) -> Decided:
         """See `Decider`."""
         del episode  # whichever it is, it has this policy
-        start = perf_counter()
-        return self._counted(start, vector, self.engine.predict(vector, state, deterministic=deterministic)), None
+        return self._counted.decide(vector, state, deterministic=deterministic), None
+
+    def told(
+        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
+    ) -> tuple[Decision, bytes]:
+        """See `Decider`."""
+        del episode
+        return self._counted.decide(vector, state, deterministic=deterministic), b"}"
 
     async def decided(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
@@ -101,7 +141,9 @@ class Alone:
         decision = await answered_by(
             self.engine, 1, lambda: self.engine.predict(vector, state, deterministic=deterministic)
         )
-        return self._counted(start, vector, decision), None
+        self._counted.tally.note(perf_counter() - start)
+        self._counted.acted(vector, decision)
+        return decision, None
 
     async def rows(
         self, vectors: Vectors, states: Sequence[Any] | None, episode: str | None, *, deterministic: bool = False
@@ -112,11 +154,9 @@ class Alone:
         decisions, parameters = await answered_by(
             self.engine, len(vectors), lambda: self.engine.decide(vectors, states, deterministic=deterministic)
         )
-        end = perf_counter()
-        self._tally.note(end - start)
+        self._counted.tally.note(perf_counter() - start)
         for row, decision in enumerate(decisions):
-            self._tally.note(None, decision.actions)
-            self._watch.observe(vectors[row : row + 1], end)
+            self._counted.acted(vectors[row : row + 1], decision)
         return decisions, parameters, None
 
     async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
@@ -129,12 +169,6 @@ class Alone:
         """See `Decider`."""
         del episode
         return await answered_by(self.engine, 1, lambda: self.engine.distribution(vector, state))
-
-    def _counted(self, start: float, vector: Vectors, decision: Decision) -> Decision:
-        end = perf_counter()
-        self._tally.note(end - start, decision.actions)
-        self._watch.observe(vector, end)
-        return decision
 
 
 async def answered_by(engine: Engine, rows: int, answer: Callable[[], Result], patience: float | None = None) -> Result:

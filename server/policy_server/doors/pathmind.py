@@ -1,12 +1,14 @@
 """The protocol of Pathmind's policy server, whose clients work unchanged; `/predict_batch/` is ours."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Body
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from policy_server.deciding import Decided
+from policy_server.deciding import Decided, Vectors
 from policy_server.doors.door import Door
 from policy_server.errors import ObservationError
 from policy_server.observations import observation_type, raw_observation_type
@@ -25,6 +27,7 @@ class _Answers:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._names = names = door.engine.schema.actions
+        self._brief = names is None and door.engine.policy.recurrence is None
         number: Any = float if door.engine.continuous else int
 
         class Action(BaseModel):
@@ -47,12 +50,22 @@ class _Answers:
         answer: BaseModel = self.type.model_construct(**self._content(decided))
         return answer
 
-    def json(self, decided: Decided) -> bytes:
-        """Returns the same as JSON."""
-        (actions, probability, state), routed = decided
-        if routed is None or not routed.told or self._names is not None or state is not None:
-            return to_json(self._content(decided))
-        return to_json({"actions": actions, "probability": probability})[:-1] + routed.told
+    def at_once(
+        self,
+        vector_of: Callable[[dict[str, Any]], Vectors],
+        body: dict[str, Any],
+        episode: str | None,
+        *,
+        deterministic: bool = False,
+    ) -> bytes:
+        """Decides on a validated body, and returns the same as JSON; `episode` is what the head says."""
+        decider = self._door.decider
+        state, episode = self._door.take_context(body, episode)
+        vector = vector_of(body)
+        if not self._brief:
+            return to_json(self._content(decider.decide(vector, state, episode, deterministic=deterministic)))
+        (actions, probability, _), told = decider.told(vector, state, episode, deterministic=deterministic)
+        return to_json({"actions": actions, "probability": probability})[:-1] + told
 
     def _content(self, decided: Decided) -> dict[str, Any]:
         actions, probability, _ = decided[0]
@@ -72,22 +85,13 @@ def open_pathmind(door: Door) -> None:
         engine.policy.manifest.observation_size, door.context_types()
     )
 
-    def at_once(body: dict[str, Any], episode: str | None, *, deterministic: bool = False) -> bytes:
-        """Answers a validated observation on the short way."""
-        state, episode = door.take_context(body, episode)
-        return answers.json(door.decider.decide(engine.vector(body), state, episode, deterministic=deterministic))
-
-    def raw_at_once(body: dict[str, Any], episode: str | None) -> bytes:
-        state, episode = door.take_context(body, episode)
-        return answers.json(door.decider.decide(engine.raw_vector(body), state, episode))
-
     @app.post("/predict_raw/", response_model=Answer, summary="Sample an action for the model's own input", **common)
     async def predict_raw(observation: Annotated[RawObservation, Body()], episode: Episode = None) -> Any:
         """As `/predict/`, with all of the model's inputs in one list."""
         state, episode = door.take_context(observation, episode)
         return answers.model(await door.decider.decided(engine.raw_vector(observation), state, episode))
 
-    door.shorten("/predict_raw/", RawObservation, raw_at_once)
+    door.shorten("/predict_raw/", RawObservation, partial(answers.at_once, engine.raw_vector))
     if not engine.schema.observations:
         return
     Observation: Any = observation_type(engine.schema, door.context_types())  # noqa: N806 -- a type
@@ -98,7 +102,7 @@ def open_pathmind(door: Door) -> None:
         state, episode = door.take_context(observation, episode)
         return answers.model(await door.decider.decided(engine.vector(observation), state, episode))
 
-    door.shorten("/predict/", Observation, at_once)
+    door.shorten("/predict/", Observation, partial(answers.at_once, engine.vector))
 
     @app.post("/predict_deterministic/", response_model=Answer, summary="Take the most likely action", **common)
     async def predict_deterministic(observation: Annotated[Observation, Body()], episode: Episode = None) -> Any:
@@ -106,9 +110,8 @@ def open_pathmind(door: Door) -> None:
         state, episode = door.take_context(observation, episode)
         return answers.model(await door.decider.decided(engine.vector(observation), state, episode, deterministic=True))
 
-    door.shorten(
-        "/predict_deterministic/", Observation, lambda body, episode: at_once(body, episode, deterministic=True)
-    )
+    likeliest = partial(answers.at_once, engine.vector, deterministic=True)
+    door.shorten("/predict_deterministic/", Observation, likeliest)
 
     @app.post("/predict_batch/", response_model=list[Answer], summary="Sample an action for each observation", **common)
     async def predict_batch(

@@ -1,19 +1,21 @@
 """What a snapshot allows to be drawn; all that can be computed beforehand is, because each request draws once."""
 
-from bisect import bisect
 from collections.abc import Sequence
 from itertools import accumulate
 from math import fsum, isfinite
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from policy_server.router.errors import NoArmLeft
 
 
 class Uniform(Protocol):
-    """A source of randomness: `random.Random` and `numpy.random.Generator` are some."""
+    """A source of randomness: `numpy.random.Generator` is one."""
 
-    def random(self) -> float:
-        """Returns a number in [0, 1)."""
+    def random(self, size: int) -> NDArray[np.float64]:
+        """Returns so many numbers in [0, 1)."""
 
 
 class Choices(Protocol):
@@ -44,11 +46,12 @@ class Shares:
         if not total > 0 or not isfinite(total) or min(weights) < 0:
             raise NoArmLeft("no arm of the router may answer: give one that works a weight, or name a fallback")
         self.propensities: tuple[float, ...] | None = tuple(weight / total for weight in weights)
-        self._arms = [arm for arm, share in enumerate(self.propensities) if share > 0]
+        arms = [arm for arm, share in enumerate(self.propensities) if share > 0]
+        self._arms = np.array(arms)
         # Without the last bound, which rounding could leave below the largest draw.
-        self._bounds = list(accumulate(self.propensities[arm] for arm in self._arms))[:-1]
+        self._bounds = np.array(list(accumulate(self.propensities[arm] for arm in arms))[:-1])
 
     def draw(self, random: Uniform, number: int) -> list[int]:
         """See `Choices`."""
-        arms, bounds, uniform = self._arms, self._bounds, random.random
-        return [arms[bisect(bounds, uniform())] for _ in range(number)]
+        drawn: list[int] = self._arms[self._bounds.searchsorted(random.random(number), side="right")].tolist()
+        return drawn

@@ -46,12 +46,16 @@ class Exchange:
         self._router.refresh(state, now)
 
     async def _count(self, now: float) -> None:
-        """Sends what was decided: first, under its old name, the batch that may have reached the store already."""
-        while True:
-            if not self._unsent:
-                self._unsent = self._router.uncounted()
-                self._batch = secrets.token_bytes(NONCE_BYTES)
-            if not self._unsent:
-                return
+        """Sends what was decided: first, under its old name, the batch that may have reached the store already.
+
+        What is decided meanwhile is sent the next time: under load, there is always some.
+        """
+        await self._send(now)
+        self._unsent = self._router.uncounted()
+        self._batch = secrets.token_bytes(NONCE_BYTES)
+        await self._send(now)
+
+    async def _send(self, now: float) -> None:
+        if self._unsent:
             await self._store.count(self._batch, self._unsent, now)
             self._unsent = {}

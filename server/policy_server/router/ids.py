@@ -9,6 +9,9 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from policy_server.router.errors import Expired, NotIssued, OtherEpoch
 
 KEY_BYTES = 32
@@ -17,13 +20,12 @@ NOBODY = 0
 NONCE_BYTES = 8
 _TAG_BYTES = 16
 _HEAD = Struct(">BIIQf")
-MOST_AT_ONCE = 64
+GROUP = 64
 """How many ids share a hash, at most."""
-_GROUP = MOST_AT_ONCE - 1
+_PLACE = GROUP - 1
 """The bits of a nonce's last byte that tell them."""
 _CELL = 2 + _TAG_BYTES
 """What a hash has for each of them: its tag, after room for the end of its nonce."""
-_CELL_TEXT = 4 * _CELL // 3
 _KEY_BLOCK = 168
 """The bytes that SHAKE128 takes in at a time."""
 _BYTES = [bytes([byte]) for byte in range(256)]
@@ -32,6 +34,10 @@ _FIRST_LENGTH = _BODY.size + _TAG_BYTES
 _STEP_LENGTH = _FIRST_LENGTH + NONCE_BYTES + 1
 """One byte of padding spares base64 its own."""
 _TEXT_LENGTHS = {4 * length // 3: length for length in (_FIRST_LENGTH, _STEP_LENGTH)}
+LENGTH = 4 * _FIRST_LENGTH // 3
+"""The characters of a first decision's id."""
+_CELL_TEXT = 4 * _CELL // 3
+"""The last of them, in which those that share a hash differ."""
 _URL = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_+/", b"+/  ")
 """From the alphabet of URLs to the usual one, whose own signs are refused: each id has one spelling."""
@@ -94,24 +100,30 @@ class Sealer:
 
     def first(self, arm: int, time: int, propensity: float | None) -> str:
         """Returns the id of a decision that belongs to no episode yet."""
-        return self.series(arm, time, propensity)(1)[0]
+        return self.series(arm, time, propensity)(1).tobytes().decode()
 
-    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[int], list[str]]:
-        """Returns what makes ids of decisions with all of this in common, up to `MOST_AT_ONCE` at a time."""
+    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[int], NDArray[np.uint8]]:
+        """Returns what makes ids of decisions with all of this in common, as rows of `LENGTH` ASCII characters."""
         sealed = _NO_PROPENSITY if propensity is None else propensity
         head = _HEAD.pack(Kind.FIRST, self.epoch, arm, time, sealed)
         text, codes = _text(head), _codes(self.key, head)  # 21 bytes are 28 characters, without any of the next byte
 
-        def seal(number: int) -> list[str]:
-            nonce = _nonce()
-            last = nonce[7] & ~_GROUP
+        def seal(number: int) -> NDArray[np.uint8]:
+            ids = np.empty((number, LENGTH), np.uint8)
+            for start in range(0, number, GROUP):
+                fill(ids[start : start + GROUP])
+            return ids
+
+        def fill(ids: NDArray[np.uint8]) -> None:
+            number, nonce = len(ids), _nonce()
+            last = nonce[7] & ~_PLACE
             group = codes.copy()
             group.update(nonce[:7] + _BYTES[last])
             cells = bytearray(group.digest(_CELL * number))
             cells[::_CELL] = nonce[6:7] * number
             cells[1::_CELL] = bytes(range(last, last + number))
-            common, tails = text + _text(nonce[:6]), _text(cells)
-            return [common + tails[at : at + _CELL_TEXT] for at in range(0, len(tails), _CELL_TEXT)]
+            ids[:, :-_CELL_TEXT] = np.frombuffer(text + _text(nonce[:6]), np.uint8)
+            ids[:, -_CELL_TEXT:] = np.frombuffer(_text(cells), np.uint8).reshape(number, _CELL_TEXT)
 
         return seal
 
@@ -131,7 +143,7 @@ class Sealer:
     def _sealed(self, episode: Issued, kind: Kind, step: bytes) -> str:
         sealed = _NO_PROPENSITY if episode.propensity is None else episode.propensity
         body = _BODY.pack(kind, self.epoch, episode.arm, episode.time, sealed, episode.nonce) + step
-        return _text(body + _code(self.key, body))
+        return _text(body + _code(self.key, body)).decode()
 
     def opened(self, text: str, now: float, longest: float) -> Issued:
         """Returns what an id says.
@@ -179,8 +191,8 @@ def _code(key: bytes, body: bytes) -> bytes:
     Each is 16 bytes of a pseudorandom function's output, so that one says nothing of the others.
     """
     last = body[_BODY.size - 1]
-    begin = _CELL * (last & _GROUP)
-    codes = _codes(key, body[: _BODY.size - 1] + _BYTES[last & ~_GROUP] + body[_BODY.size :])
+    begin = _CELL * (last & _PLACE)
+    codes = _codes(key, body[: _BODY.size - 1] + _BYTES[last & ~_PLACE] + body[_BODY.size :])
     return bytes(codes.digest(begin + _CELL)[begin + _CELL - _TAG_BYTES :])
 
 
@@ -191,8 +203,8 @@ def _codes(key: bytes, body: bytes) -> Any:
     return codes
 
 
-def _text(sealed: bytes | bytearray) -> str:
-    return b2a_base64(sealed, newline=False).translate(_URL).decode()
+def _text(sealed: bytes | bytearray) -> bytes:
+    return b2a_base64(sealed, newline=False).translate(_URL)
 
 
 _NONCES: list[bytes] = []

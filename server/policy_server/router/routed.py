@@ -1,6 +1,5 @@
 """What a router says of a decision."""
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -21,7 +20,6 @@ class Routed(NamedTuple):
         moved: whether the episode had to leave its arm, which is gone; `episode` is another one then.
         begins: whether this is an episode's first decision, or stands alone; it is what is counted.
         fallback: whether this arm answered because the one that was chosen couldn't; nobody learns from that.
-        told: the end of an answer's JSON, from the comma before its first key on, where it was made beforehand.
     """
 
     arm: int
@@ -32,7 +30,6 @@ class Routed(NamedTuple):
     moved: bool = False
     begins: bool = False
     fallback: bool = False
-    told: bytes = b""
 
     @property
     def drawn(self) -> bool:
@@ -53,10 +50,7 @@ class Routed(NamedTuple):
             content["fallback"] = True
         return content
 
-
-@lru_cache(256)
-def around_ids(policy: str, propensity: float | None) -> tuple[str, str, str]:
-    """Returns what stands in `told` before, between and after the ids; sealed ids need no escapes."""
-    told = Routed(0, propensity, "|", "|", policy).content()
-    before, between, after = to_json(told).decode().split("|")
-    return f",{before[1:]}", between, after
+    @property
+    def told(self) -> bytes:
+        """The end of an answer's JSON that tells of it, from the comma before its first key on."""
+        return b"," + to_json(self.content())[1:]

@@ -12,15 +12,13 @@ from policy_server.router.ids import NOBODY, Sealer
 from policy_server.router.recent import Recent
 from policy_server.router.rewards import Statistics, statistics
 from policy_server.router.routed import Routed
-from policy_server.router.series import Series
+from policy_server.router.series import MOST_AHEAD, Drawn, Series
 from policy_server.router.settings import RouterSettings
 from policy_server.router.sticky import rendezvous
 from policy_server.router.store import State
 
-_SERIES_SECONDS = 0.1
+_SERIES_SECONDS = 0.5
 """For how long ids say the same time, and what they have in common is sealed once."""
-_MOST_AHEAD = 64
-"""How many decisions are drawn at a time."""
 
 
 class Router:
@@ -34,7 +32,7 @@ class Router:
         state: a snapshot to start from.
         random: draws.
         now: the time.
-        former: the sealer of the router that this one takes the place of; its ids stay known.
+        former: the router that this one takes the place of: its ids stay known, and what it hasn't handed over is.
     """
 
     def __init__(
@@ -44,12 +42,12 @@ class Router:
         state: State,
         random: Uniform,
         now: float,
-        former: Sealer | None = None,
+        former: "Router | None" = None,
     ) -> None:
         self.settings = settings
         self.arms = tuple(arms)
         self.availability = Availability(len(arms))
-        self.sealer = former or Sealer(state.key, state.epoch)
+        self.sealer: Sealer = former.sealer if former else Sealer(state.key, state.epoch)
         self.statistics: Sequence[Statistics] = ()
         self._state = state
         self._random = random
@@ -57,13 +55,14 @@ class Router:
         self._names = [arm.name for arm in arms]
         self._indices = {tag: index for index, tag in enumerate(self._tags)}
         self._decided = [0] * len(arms)
-        self._uncounted: dict[tuple[int, int], int] = {}
+        self._uncounted = former.uncounted() if former else {}
         self._named: Recent[float] = Recent()
         self._bucket = 0
         self._turn = -inf
-        self._ahead: list[Routed] = []
-        self._ahead_until = -inf
+        self._drawn: list[int] = []
+        self._ready: list[list[Drawn]] = [[] for _ in arms]
         self._series: dict[int, Series] = {}
+        self._ahead_until = -inf
         self._batch = 1
         self._reason = ""
         self.refresh(state, now)
@@ -109,34 +108,47 @@ class Router:
         """
         return self._working(now).propensities
 
-    def decide(self, now: float) -> Routed:
-        """Draws as `draw` does, for a decision that is answered at once, and counts it."""
-        routed = self.draw(now)
-        self._decided[routed.arm] += 1
-        return routed
-
-    def put_back(self, routed: Routed) -> None:
-        """Undoes `decide`, where that wasn't answered: the next decision has what was drawn.
-
-        Otherwise, who tries again would give another arm a greater share.
-        """
-        if routed.drawn:
-            self._decided[routed.arm] -= 1
-            self._ahead.append(routed)
-
-    def draw(self, now: float) -> Routed:
-        """Draws an arm for a decision that belongs to no episode yet; it counts once it is `answered`.
+    def take(self, now: float) -> Drawn:
+        """Draws an arm for a decision that belongs to no episode yet and is answered at once, and counts it.
 
         Raises:
             NoArmLeft: none works.
         """
-        if now >= self._ahead_until or not self._ahead:
+        if now >= self._ahead_until or not self._drawn:
             self._draw_ahead(now)
-        return self._ahead.pop()
+        arm = self._drawn.pop()
+        ready = self._ready[arm] or self._make_ready(arm, now)
+        self._decided[arm] += 1
+        return ready.pop()
+
+    def put_back(self, drawn: Drawn) -> None:
+        """Undoes `take`, where that wasn't answered: the next decision has what was drawn.
+
+        Otherwise, who tries again would give another arm a greater share.
+        """
+        arm = drawn[0].arm
+        self._decided[arm] -= 1
+        self._drawn.append(arm)
+        self._ready[arm].append(drawn)
+
+    def decide(self, now: float) -> Routed:
+        """Returns all that there is to say of what `take` returns."""
+        series, told = self.take(now)
+        return series.routed(told)
+
+    def draw(self, now: float) -> Routed:
+        """Draws as `decide` does, for a decision that counts once it is `answered`."""
+        routed = self.decide(now)
+        self._decided[routed.arm] -= 1
+        return routed
 
     def answered(self, routed: Routed, now: float) -> None:
         """Counts a decision that was made at `now`; those of an episode together count once."""
-        if not routed.begins or routed.fallback:
+        if routed.fallback:
+            return
+        if self.availability.troubled:
+            self.availability.answered(routed.arm)
+        if not routed.begins:
             return
         if not routed.drawn:
             if self.has_counted(routed.episode, now):
@@ -156,21 +168,25 @@ class Router:
         """Draws what the next decisions get: many in a row take a fraction of the time that they take between requests.
 
         Draws from one snapshot don't depend on each other, so it is the same to draw them now or then; but for modes
-        that don't draw. Twice as many each time, so that few are in vain where few are asked for.
+        that don't draw. More each time, so that few are in vain where few are asked for.
         """
         choices = self._working(now)
         if now >= self._ahead_until:
-            self._ahead.clear()
+            self._ready = [[] for _ in self.arms]
             self._series.clear()
             self._batch = 1
             self._ahead_until = min(self._turn, now + _SERIES_SECONDS)
-        for arm in choices.draw(self._random, self._batch):
-            if arm not in self._series:
-                propensity = choices.propensities[arm] if choices.propensities else None
-                told = arm, self._tags[arm], self._names[arm], propensity, int(1000 * now)
-                self._series[arm] = Series(self.sealer, *told)
-            self._ahead.append(self._series[arm].take())
-        self._batch = 1 if choices.propensities is None else min(_MOST_AHEAD, 2 * self._batch)
+        self._drawn = choices.draw(self._random, self._batch)
+        self._batch = 1 if choices.propensities is None else min(MOST_AHEAD, 4 * self._batch)
+
+    def _make_ready(self, arm: int, now: float) -> list[Drawn]:
+        """Makes the next decisions of an arm."""
+        if arm not in self._series:
+            propensity = None if self.propensities is None else self.propensities[arm]
+            told = arm, self._tags[arm], self._names[arm], propensity, int(1000 * now)
+            self._series[arm] = Series(self.sealer, *told)
+        ready = self._ready[arm] = self._series[arm].more()
+        return ready
 
     def issued(self, name: str, now: float) -> bool:
         """Tells whether a text is an id that this router gave, however long ago."""

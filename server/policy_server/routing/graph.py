@@ -14,6 +14,7 @@ from policy_server.router.errors import NoArmLeft, NotIssued
 from policy_server.router.named_episodes import NamedEpisodes
 from policy_server.router.routed import Routed
 from policy_server.router.router import Router
+from policy_server.router.series import Drawn
 from policy_server.routing.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -53,29 +54,67 @@ class Graph:
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
     ) -> Decided:
         """See `Decider`; whatever is out of the ordinary must wait."""
+        if episode is not None:
+            return self._continued(vector, state, episode, deterministic=deterministic)
+        decision, (series, told) = self._begun(vector, state, deterministic=deterministic)
+        return decision, series.routed(told)
+
+    def told(
+        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
+    ) -> tuple[Decision, bytes]:
+        """See `Decider`."""
+        if episode is not None:
+            decision, routed = self._continued(vector, state, episode, deterministic=deterministic)
+            return decision, routed.told
+        decision, (_, told) = self._begun(vector, state, deterministic=deterministic)
+        return decision, told
+
+    def _begun(self, vector: Vectors, state: str | None, *, deterministic: bool) -> tuple[Decision, Drawn]:
+        """Decides at once on an observation that belongs to no episode yet."""
         if self.slow:
             raise MustWait
-        now, router = self.clock(), self.router
-        if episode is None and state is not None:
+        if state is not None:
             raise _without_episode(STATE)
+        now, router = self.clock(), self.router
         try:
-            routed = router.decide(now) if episode is None else self._known(episode, now)
+            drawn = router.take(now)
         except NoArmLeft:
             raise MustWait from None
-        start = perf_counter()
+        arm, ledger = drawn[0].arm, self.ledger
         try:
-            decision = self.engines[routed.arm].predict(
-                vector, None if routed.moved else state, deterministic=deterministic
-            )
+            decision = ledger.policies[arm].decide(vector, None, deterministic=deterministic)
         except ObservationError:
-            router.put_back(routed)
+            router.put_back(drawn)
             raise
         except InferenceFailed:
-            router.put_back(routed)
+            router.put_back(drawn)
             raise MustWait from None
-        if episode is not None:
-            router.answered(routed, now)
-        self.ledger.answered(routed, vector, decision, now, perf_counter() - start)
+        if router.availability.troubled:
+            router.availability.answered(arm)
+        if ledger.shows:
+            series, told = drawn
+            ledger.show(series.routed(told), vector, decision, now, router.propensities)
+        return decision, drawn
+
+    def _continued(
+        self, vector: Vectors, state: str | None, episode: str, *, deterministic: bool
+    ) -> tuple[Decision, Routed]:
+        """Decides at once on a further observation of an episode."""
+        if self.slow:
+            raise MustWait
+        now = self.clock()
+        try:
+            routed = self._known(episode, now)
+        except NoArmLeft:
+            raise MustWait from None
+        kept = None if routed.moved else state
+        try:
+            decision = self.ledger.policies[routed.arm].decide(vector, kept, deterministic=deterministic)
+        except InferenceFailed:
+            raise MustWait from None
+        self.router.answered(routed, now)
+        if self.ledger.shows:
+            self.ledger.show(routed, vector, decision, now, self.router.propensities)
         return decision, routed
 
     async def decided(

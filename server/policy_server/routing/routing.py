@@ -1,13 +1,12 @@
 """What a router's graph is made of, put together anew when more policies are loaded or settings change."""
 
-import random
+import numpy as np
 
 from policy_server.config import seconds
 from policy_server.engine import Engine
 from policy_server.router.arms import Arm
 from policy_server.router.exchange import Exchange
 from policy_server.router.feedback import Feedback
-from policy_server.router.ids import Sealer
 from policy_server.router.named_episodes import NamedEpisodes
 from policy_server.router.router import Router
 from policy_server.router.store import State, Store
@@ -59,12 +58,12 @@ class Routing:
         self.decision_log = decision_log
         self.clock = clock
         self._tallies = tallies
-        self._random = random.Random(self.engine.config.seed)  # noqa: S311 -- draws arms, guards nothing
+        self._random = np.random.default_rng(self.engine.config.seed)
         self._assemble(state)
 
     def reassemble(self) -> None:
-        """Goes on with the policies that are loaded now; what the router counted must have reached its store."""
-        self._assemble(self.router.state, self.router.sealer)
+        """Goes on with the policies that are loaded now; what was on its way to the store must have reached it."""
+        self._assemble(self.router.state, self.router)
 
     def reconfigure(self) -> None:
         """Goes on with what the settings say now."""
@@ -81,11 +80,11 @@ class Routing:
                 return arm
         raise IndexError(index)
 
-    def _assemble(self, state: State, sealer: Sealer | None = None) -> None:
+    def _assemble(self, state: State, former: Router | None = None) -> None:
         self._engines = self.policies.answering
         arms = [Arm(engine.name, engine.policy.manifest.model_sha256) for engine in self._engines]
         told = router_settings(self.settings.told, [arm.name for arm in arms])
-        self.router = Router(told, arms, state, self._random, self.clock(), sealer)
+        self.router = Router(told, arms, state, self._random, self.clock(), former)
         self.exchange = Exchange(self.router, self.store)
         self.feedback = Feedback(self.router, self.store)
         self.named = NamedEpisodes(self.router, self.store)
@@ -101,8 +100,7 @@ class Routing:
         told = self.settings.told.router
         names = [engine.name for engine in self._engines]
         self.decision_log.rate = told.decision_log.sample_rate if told.decision_log else 0.0
-        self.ledger.logs = self.decision_log.rate > 0
-        self.ledger.mode = told.mode
+        self.ledger.follow(told.mode, logs=self.decision_log.rate > 0)
         slow = any(engine.slow for engine in self._engines)
         self.graph = Graph(
             self.engine,

@@ -1,6 +1,5 @@
 """Logs of routers that learn, in a world whose values are known."""
 
-import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +51,7 @@ def log(world: World, mode: Mode, units: int, seed: int) -> Units:
     numbers = np.random.default_rng(seed)
     observations = numbers.standard_normal((units, 3))
     earned = world.rewards(observations, numbers)
-    router = Router(RouterSettings(mode), ARMS, State(KEY, 1, {}), random.Random(seed), NOW)
+    router = Router(RouterSettings(mode), ARMS, State(KEY, 1, {}), np.random.default_rng(seed), NOW)
     arm, propensities = np.zeros(units, np.intp), np.zeros((units, len(ARMS)))
     for start in range(0, units, REFRESH):
         now = NOW + start

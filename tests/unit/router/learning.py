@@ -3,7 +3,6 @@
 Regrets are expected ones: for each decision, by how much the arm's mean is below the best's.
 """
 
-import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,11 +63,13 @@ def shared(problem: Problem, mode: Mode, decisions: int) -> Numbers:
     """Four replicas answer ten requests each in turn; each reads the store after 40 of its own decisions."""
     seeds, arms = problem.sums.shape[:2]
     return problem.regrets(
-        np.array([_shared(problem.sums[seed], mode, decisions, arms, random.Random(seed)) for seed in range(seeds)])
+        np.array(
+            [_shared(problem.sums[seed], mode, decisions, arms, np.random.default_rng(seed)) for seed in range(seeds)]
+        )
     )
 
 
-def _shared(sums: Sums, mode: Mode, decisions: int, arms: int, source: random.Random) -> list[int]:
+def _shared(sums: Sums, mode: Mode, decisions: int, arms: int, source: np.random.Generator) -> list[int]:
     pulls = [0] * arms
     working = [True] * arms
     turn = REFRESH // REPLICAS
@@ -79,8 +80,8 @@ def _shared(sums: Sums, mode: Mode, decisions: int, arms: int, source: random.Ra
         if block // REPLICAS % REPLICAS == at:
             known = [(pulls[arm], float(sums[arm, pulls[arm]])) for arm in range(arms)]
             replicas[at] = mode.choices([Statistics(n, total, total) for n, total in known], working)
-        for _ in range(turn):
-            pulls[replicas[at].draw(source, 1)[0]] += 1
+        for arm in replicas[at].draw(source, turn):
+            pulls[arm] += 1
     return pulls
 
 

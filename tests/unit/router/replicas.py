@@ -1,9 +1,9 @@
 """A replica as tests see it, and what every test of a store needs."""
 
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import numpy as np
 import pytest
 
 from policy_server.router.exchange import Exchange
@@ -23,7 +23,7 @@ class Replica:
 
     def __init__(self, store: Store, state: State, settings: RouterSettings = ONLY_ZERO, seed: int = 1) -> None:
         self.store = store
-        self.router = Router(settings, ARMS, state, random.Random(seed), NOW)
+        self.router = Router(settings, ARMS, state, np.random.default_rng(seed), NOW)
         self.feedback = Feedback(self.router, store)
         self.exchange = Exchange(self.router, store)
 

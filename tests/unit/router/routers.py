@@ -1,7 +1,8 @@
 """Routers for tests."""
 
-import random
 from collections.abc import Sequence
+
+import numpy as np
 
 from policy_server.router.arms import Arm
 from policy_server.router.modes import Mode
@@ -29,7 +30,7 @@ def router(
 ) -> Router:
     """A router over three arms."""
     told = RouterSettings(mode, **settings)  # type: ignore[arg-type]
-    return Router(told, arms, learned or state(), random.Random(seed), NOW)
+    return Router(told, arms, learned or state(), np.random.default_rng(seed), NOW)
 
 
 def fail(router: Router, arm: int, now: float = NOW) -> None:

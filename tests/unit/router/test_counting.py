@@ -1,10 +1,17 @@
 """Decisions count once they are answered."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from policy_server.router.exchange import Exchange
 from policy_server.router.modes import ABTest, EpsilonGreedy, Mode
+from policy_server.router.router import Router
+from policy_server.router.sqlite_store import SqliteStore
 from policy_server.router.upper_bounds import UCB1
 from tests.unit.router.routers import ARMS, NOW, router
 
@@ -38,18 +45,10 @@ def test_a_decision_counts_when_it_was_made_however_long_its_answer_took() -> No
 def test_what_is_put_back_is_the_next_one_s(mode: Mode) -> None:
     routed = router(mode)
     for _ in range(100):
-        decided = routed.decide(NOW)
-        routed.put_back(decided)
-        assert routed.decide(NOW) is decided
+        taken = routed.take(NOW)
+        routed.put_back(taken)
+        assert routed.take(NOW) is taken
     assert sum(routed.uncounted().values()) == 100
-
-
-def test_an_episode_s_decision_is_nobody_else_s_when_it_is_put_back() -> None:
-    routed = router(ABTest((1, 1, 1)))
-    first = routed.decide(NOW)
-    for going_on in (routed.resume(first.id, NOW), routed.named("game", NOW)._replace(begins=True)):
-        routed.put_back(going_on)
-        assert routed.draw(NOW).id != going_on.id
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -65,3 +64,40 @@ def test_what_is_drawn_ahead_counts_once_somebody_has_it(mode: Mode) -> None:
             assert counted == decided
         if step % 11 == 0:
             routed.refresh(routed.state, now)
+
+
+def test_a_router_that_takes_another_s_place_hands_over_what_that_one_has_not() -> None:
+    before = router(ABTest((1, 0, 0)))
+    before.decide(NOW)
+    after = Router(before.settings, ARMS, before.state, np.random.default_rng(1), NOW, former=before)
+    after.decide(NOW)
+    assert list(after.uncounted().values()) == [2]
+
+
+class Busy(SqliteStore):
+    """A router's store; requests come in whenever it counts."""
+
+    router: Router
+    counted = 0
+
+    async def count(self, batch: bytes, decided: Mapping[tuple[int, int], int], now: float) -> None:
+        self.counted += 1
+        assert self.counted < 10, "it goes on as long as requests come in"
+        await super().count(batch, decided, now)
+        self.router.decide(now)
+
+
+def test_an_exchange_ends_however_many_requests_come_in_and_counts_the_last_the_next_time(tmp_path: Path) -> None:
+    async def exchanged() -> float:
+        store = Busy(tmp_path / "router.db")
+        learned = await store.open(ARMS, NOW)
+        store.router = router(ABTest((1, 0, 0)), learned)
+        exchange = Exchange(store.router, store)
+        store.router.decide(NOW)
+        for _ in range(3):
+            await exchange.once(NOW)
+        (bucket,) = (await store.read()).buckets[ARMS[0].tag].values()
+        await store.close()
+        return bucket.decided
+
+    assert asyncio.run(exchanged()) == 3

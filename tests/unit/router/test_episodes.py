@@ -4,6 +4,7 @@ import asyncio
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from policy_server.router.arms import Arm
@@ -99,7 +100,8 @@ def test_episodes_named_by_clients_are_pinned_in_the_store_where_rewards_move_we
         stores = [SqliteStore(tmp_path / "router.db") for _ in range(4)]
         states = [await store.open(ARMS, NOW) for store in stores]
         routers = [
-            Router(RouterSettings(mode), ARMS, state, random.Random(seed), NOW) for seed, state in enumerate(states)
+            Router(RouterSettings(mode), ARMS, state, np.random.default_rng(seed), NOW)
+            for seed, state in enumerate(states)
         ]
         replicas = [NamedEpisodes(router, store) for router, store in zip(routers, stores, strict=True)]
         chance = random.Random(8)

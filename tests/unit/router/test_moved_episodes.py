@@ -1,8 +1,8 @@
 """Episodes that can't keep their arm."""
 
-import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from policy_server.router.modes import ABTest, EpsilonGreedy, Mode
@@ -51,7 +51,7 @@ def test_an_episode_begun_under_a_key_that_another_took_the_place_of_is_moved() 
     before = router(ABTest((1, 1, 1)))
     first = before.decide(NOW)
     before.refresh(state(key=bytes(32)), NOW)
-    after = Router(before.settings, ARMS, state(key=bytes(32)), random.Random(2), NOW, former=before.sealer)
+    after = Router(before.settings, ARMS, state(key=bytes(32)), np.random.default_rng(2), NOW, former=before)
     for routed in (before, after):
         moved = routed.resume(first.id, NOW)
         assert moved.moved

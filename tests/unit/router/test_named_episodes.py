@@ -1,9 +1,10 @@
 """What a process does for episodes that clients named; that all of them have one arm is tested with other episodes."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import numpy as np
 
 from policy_server.router.modes import ABTest, EpsilonGreedy, Mode
 from policy_server.router.named_episodes import NamedEpisodes
@@ -22,7 +23,7 @@ def kept(path: Path, mode: Mode, test: Callable[[NamedEpisodes, Router, SqliteSt
     async def told() -> None:
         store = SqliteStore(path / "router.db")
         learned = await store.open(ARMS, NOW)
-        router = Router(RouterSettings(mode, longest_episode=100), ARMS, learned, random.Random(1), NOW)
+        router = Router(RouterSettings(mode, longest_episode=100), ARMS, learned, np.random.default_rng(1), NOW)
         await test(NamedEpisodes(router, store), router, store, learned)
         await store.close()
 
@@ -37,7 +38,7 @@ def test_a_pin_whose_arm_is_gone_gives_another_arm_that_stays(tmp_path: Path) ->
     async def test(before: NamedEpisodes, router: Router, store: SqliteStore, learned: State) -> None:
         pinned = (await before.asked("game", NOW)).arm
         arms = [arm for index, arm in enumerate(ARMS) if index != pinned]
-        after = Router(RouterSettings(EpsilonGreedy(0)), arms, learned, random.Random(1), NOW)
+        after = Router(RouterSettings(EpsilonGreedy(0)), arms, learned, np.random.default_rng(1), NOW)
         episodes = NamedEpisodes(after, store)
         moved = await episodes.asked("game", NOW + 5)
         assert (moved.moved, moved.propensity, moved.episode) == (True, 0.5, "game")
@@ -94,7 +95,6 @@ def test_an_episode_is_counted_once_by_the_first_of_its_decisions_that_is_answer
             for _ in range(2):  # neither is what fails
                 failed = named.known(name, NOW) or await named.asked(name, NOW)
                 assert failed.begins
-                router.put_back(failed)
                 router.answered(router.stand_in(1, failed, NOW), NOW)
             assert decisions(router) == 0
             together = [named.known(name, NOW) for _ in range(3)]

@@ -1,4 +1,3 @@
-import random
 from itertools import pairwise
 from math import sqrt
 
@@ -44,7 +43,7 @@ def assert_true(drawn: list[tuple[int, float | None]], arms: int) -> None:
 )
 def test_propensities_are_true_while_nothing_is_learned(mode: Mode, arms: list[Statistics]) -> None:
     choices = mode.choices(arms, [True] * len(arms))
-    source = random.Random(3)
+    source = np.random.default_rng(3)
     told = choices.propensities
     assert told is not None
     assert_true([(index, told[index]) for index in choices.draw(source, DECISIONS)], len(arms))
@@ -52,7 +51,7 @@ def test_propensities_are_true_while_nothing_is_learned(mode: Mode, arms: list[S
 
 @pytest.mark.parametrize("mode", [EpsilonGreedy(0.2), ThompsonSampling()])
 def test_propensities_are_true_while_the_router_learns(mode: Mode) -> None:
-    source = random.Random(4)
+    source = np.random.default_rng(4)
     learned = [[0, 0], [0, 0], [0, 0]]
     drawn = []
     for _ in range(500):

@@ -55,7 +55,7 @@ def test_routers_on_one_store_know_the_same_and_find_the_better_arm(mode: Mode, 
         source = random.Random(9)
         stores = [SqliteStore(tmp_path / "router.db") for _ in range(REPLICAS)]
         routers = [
-            Router(RouterSettings(mode), ARMS, await store.open(ARMS, NOW), random.Random(seed), NOW)
+            Router(RouterSettings(mode), ARMS, await store.open(ARMS, NOW), np.random.default_rng(seed), NOW)
             for seed, store in enumerate(stores)
         ]
         exchanges = [Exchange(router, store) for router, store in zip(routers, stores, strict=True)]

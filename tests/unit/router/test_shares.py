@@ -1,7 +1,8 @@
-import random
 from collections import Counter
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from policy_server.router.choices import Shares
@@ -39,7 +40,7 @@ def test_shares_are_exact_with_frozen_state(mode: Mode, shares: list[float]) -> 
 @pytest.mark.parametrize("weight", [0, 0.01, 0.1, 0.5, 1])
 def test_a_canary_gets_its_weight_from_dark_launch_to_promotion(weight: float) -> None:
     choices = ABTest((1 - weight, weight)).choices([arm(0, 0)] * 2, [True, True])
-    source = random.Random(2)
+    source = np.random.default_rng(2)
     assert_exact(Counter(choices.draw(source, DRAWS)), [1 - weight, weight])
 
 
@@ -81,8 +82,8 @@ def test_an_arm_without_weight_gets_nothing_even_when_all_others_are_out() -> No
 class LargestDraw:
     """Draws the largest number below 1."""
 
-    def random(self) -> float:
-        return 1 - 2**-53
+    def random(self, size: int) -> NDArray[np.float64]:
+        return np.full(size, 1 - 2**-53)
 
 
 def test_the_largest_draw_takes_the_last_arm_that_has_a_share() -> None:

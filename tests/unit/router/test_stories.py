@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from policy_server.router.exchange import Exchange
@@ -37,7 +38,7 @@ def turned_round(arm: int, episode: int, source: random.Random) -> list[float]:
 async def played(path: Path, settings: RouterSettings, seed: int, episodes: int, earns: Earns) -> list[int]:
     """Plays an episode a second, of which each step is a decision with a reward, and returns the arms."""
     store = SqliteStore(path / f"{seed}.db")
-    router = Router(settings, ARMS, await store.open(ARMS, NOW), random.Random(seed), NOW)
+    router = Router(settings, ARMS, await store.open(ARMS, NOW), np.random.default_rng(seed), NOW)
     feedback, exchange, source = Feedback(router, store), Exchange(router, store), random.Random(-1 - seed)
     arms = []
     for episode in range(episodes):
@@ -76,7 +77,9 @@ def test_with_a_window_another_arm_takes_over_when_rewards_turn_round(tmp_path: 
 def test_rewards_after_each_request_move_requests_to_the_preferred_arm(tmp_path: Path) -> None:
     async def asked(seed: int) -> list[int]:
         store = SqliteStore(tmp_path / f"{seed}.db")
-        router = Router(RouterSettings(EpsilonGreedy(0.1)), ARMS, await store.open(ARMS, NOW), random.Random(seed), NOW)
+        router = Router(
+            RouterSettings(EpsilonGreedy(0.1)), ARMS, await store.open(ARMS, NOW), np.random.default_rng(seed), NOW
+        )
         feedback, exchange = Feedback(router, store), Exchange(router, store)
         arms = []
         for second in range(30):

@@ -1,5 +1,4 @@
-import random
-
+import numpy as np
 import pytest
 
 from policy_server.router.errors import NoArmLeft
@@ -7,7 +6,7 @@ from policy_server.router.rewards import Statistics
 from policy_server.router.upper_bounds import UCB1
 from tests.unit.router.routers import arm
 
-SOURCE = random.Random(0)
+SOURCE = np.random.default_rng(0)
 
 
 def drawn(arms: list[Statistics], count: int, mode: UCB1 | None = None) -> list[int]:
