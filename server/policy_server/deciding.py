@@ -54,7 +54,7 @@ class Decider(Protocol):
     ) -> Decided:
         """Decides on one observation at once; raises MustWait where that can't be done."""
 
-    def told(
+    def decide_and_tell(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
     ) -> tuple[Decision, bytes]:
         """Decides as `decide` does; how a router came to it is told by the end of an answer's JSON, with its brace."""
@@ -125,7 +125,7 @@ class Alone:
         del episode  # whichever it is, it has this policy
         return self._counted.decide(vector, state, deterministic=deterministic), None
 
-    def told(
+    def decide_and_tell(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
     ) -> tuple[Decision, bytes]:
         """See `Decider`."""

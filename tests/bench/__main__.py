@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench.contenders import CONTENDERS, OURS, Contender
+from tests.bench.contenders import CONTENDERS, OURS, ROUTED, Contender
 from tests.bench.environments import PEERS, NotAvailable, environment, version
 from tests.bench.report import table
-from tests.bench.rounds import Workshop, measure
+from tests.bench.rounds import TURNS, Workshop, compare, measure
 from tests.bench.summary import Rounds, bars
 
 
@@ -53,12 +53,15 @@ def _measure(contenders: list[Contender], count: int, seconds: float) -> tuple[R
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         workshop = Workshop(Path(folder))
         workshop.prepare()
+        (ours,) = (contender for contender in contenders if contender.name == OURS)
         for number in range(count):
             for contender in contenders:
                 if contender.name in missing:
                     continue
                 try:
                     measured = measure(contender, workshop, seconds)
+                    if contender.name == ROUTED:
+                        measured[TURNS] = compare(contender, ours, workshop, 4 * seconds)
                 except NotAvailable as reason:
                     missing[contender.name] = str(reason)
                     rounds[contender.name] = []

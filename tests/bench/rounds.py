@@ -20,6 +20,7 @@ from tests.bench.environments import PEERS, NotAvailable, environment
 from tests.bench.load import PATIENCE_SECONDS, Load
 from tests.bench.mlp import write_mlp_bundle
 from tests.bench.processes import ServerProcess, core_seconds, cores, pinned
+from tests.bench.turns import Pair
 from tests.bundles import config_text, floats
 from tests.ports import free_port
 
@@ -27,6 +28,8 @@ START_SECONDS = 120.0
 WARM_UP_SECONDS = 0.5
 # Name, connections, and the requests per second of an open loop.
 LOADS = [("one", 1, None), ("sixteen", 16, None), ("open", 32, 1000.0)]
+TURNS = "turns"
+"""Under which the figures of a comparison in turns are kept."""
 
 TELEMETRY_OFF = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -90,6 +93,17 @@ def measure(contender: Contender, workshop: Workshop, seconds: float) -> Measure
         return measured
 
 
+def compare(one: Contender, other: Contender, workshop: Workshop, seconds: float) -> dict[str, float]:
+    """Returns how one server stands to another, both asked in turns on one core; raises as `measure`."""
+    with _running(one, workshop) as (_, port), _running(other, workshop) as (_, other_port):
+        requests = _request(one, port), _request(other, other_port)
+        pair = Pair((port, other_port), requests, LOADS[1][1], seconds)
+        compared = _figures("tests.bench.turns", asdict(pair), 2 * seconds)
+    if compared["failed"]:
+        raise NotAvailable(f"{compared['failed']:.0f} answers were no success")
+    return compared
+
+
 @contextlib.contextmanager
 def _running(contender: Contender, workshop: Workshop) -> Iterator[tuple[ServerProcess, int]]:
     folder = PEERS / contender.folder
@@ -143,9 +157,14 @@ def _request(contender: Contender, port: int) -> str:
 
 
 def _ask_for(load: Load) -> dict[str, float]:
+    return _figures("tests.bench.load", asdict(load), load.seconds)
+
+
+def _figures(module: str, told: dict[str, Any], seconds: float) -> dict[str, float]:
+    """Returns what a load generator prints, which runs on a core of its own for about so long."""
     pair = cores()
-    command = [sys.executable, "-m", "tests.bench.load", json.dumps(asdict(load))]
-    limit = load.seconds + CONNECT_SECONDS + PATIENCE_SECONDS + 10
+    command = [sys.executable, "-m", module, json.dumps(told)]
+    limit = seconds + CONNECT_SECONDS + PATIENCE_SECONDS + 10
     with pinned(pair[1] if pair else None):
         try:
             done = subprocess.run(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.bench.contenders import BASE, CONTENDERS, OURS, ROUTED
-from tests.bench.rounds import Measured
+from tests.bench.rounds import TURNS, Measured
 
 Rounds = dict[str, list[Measured]]
 P99_BAR = 1.2
@@ -59,8 +59,9 @@ def bars(rounds: Rounds) -> list[Bar]:
                 claim = f"at least {contender.bar:g}x the requests/s of {contender.title}{by}"
                 by_cpu = ratio(rounds, contender.name, ours, "sixteen", "cpu_microseconds")
                 found.append(Bar(claim, measured, measured.median >= contender.bar, by_cpu))
-    if measured := ratio(rounds, ROUTED, OURS, "sixteen", "requests_per_second"):
-        claim = f"a router over three policies answers at least {ROUTED_BAR:g}x the requests/s of one policy"
+    if rounds.get(ROUTED):
+        claim = f"a router over three policies answers at least {ROUTED_BAR:g}x the requests/s of one policy, in turns"
+        measured = spread(rounds[ROUTED], TURNS, "ratio")
         by_cpu = ratio(rounds, OURS, ROUTED, "sixteen", "cpu_microseconds")
         found.append(Bar(claim, measured, measured.median >= ROUTED_BAR, by_cpu))
     if measured := ratio(rounds, OURS, BASE, "open", "p99"):

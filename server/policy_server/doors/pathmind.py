@@ -64,7 +64,7 @@ class _Answers:
         vector = vector_of(body)
         if not self._brief:
             return to_json(self._content(decider.decide(vector, state, episode, deterministic=deterministic)))
-        (actions, probability, _), told = decider.told(vector, state, episode, deterministic=deterministic)
+        (actions, probability, _), told = decider.decide_and_tell(vector, state, episode, deterministic=deterministic)
         return to_json({"actions": actions, "probability": probability})[:-1] + told
 
     def _content(self, decided: Decided) -> dict[str, Any]:

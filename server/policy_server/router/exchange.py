@@ -24,8 +24,13 @@ class Exchange:
         self._tidied = -inf
         self._served = -inf
 
+    def follow(self, router: Router) -> None:
+        """Goes on with the router that took the former one's place; what that one decided is still sent."""
+        self._router = router
+        self._served = -inf  # it may have other arms
+
     async def once(self, now: float) -> None:
-        """Exchanges everything; called about once a second, never twice at a time.
+        """Exchanges what there is; called about once a second, never twice at a time.
 
         Raises:
             StoreAway: the router goes on from what it knows; nothing is lost, or counted twice by the next call.

@@ -208,7 +208,7 @@ def _text(sealed: bytes | bytearray) -> bytes:
 
 
 _NONCES: list[bytes] = []
-"""Random bytes from the kernel, eight for each id, fetched for 512 ids at a time."""
+"""Random bytes from the kernel, eight for each that is asked for, fetched 512 times as many at a time."""
 # A forked process must not give the same ones.
 os.register_at_fork(after_in_child=_NONCES.clear)
 

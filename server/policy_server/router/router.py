@@ -17,7 +17,7 @@ from policy_server.router.settings import RouterSettings
 from policy_server.router.sticky import rendezvous
 from policy_server.router.store import State
 
-_SERIES_SECONDS = 0.5
+_SERIES_SECONDS = 0.1
 """For how long ids say the same time, and what they have in common is sealed once."""
 
 
@@ -90,8 +90,11 @@ class Router:
         read = [
             statistics(state.buckets.get(tag, {}), at, told.horizon, told.bounds, told.default) for tag in self._tags
         ]
-        # While nothing is learned, nothing is awaited.
-        self.statistics = read if state.frozen is None else [replace(arm, awaited=0.0) for arm in read]
+        self._flush()
+        own = [sum(number for (its, _), number in self._uncounted.items() if its == tag) for tag in self._tags]
+        # While nothing is learned, nothing is awaited; else also what the snapshot doesn't know of yet.
+        awaited = [arm.awaited + mine if state.frozen is None else 0.0 for arm, mine in zip(read, own, strict=True)]
+        self.statistics = [replace(arm, awaited=number) for arm, number in zip(read, awaited, strict=True)]
         self._turned(now)
 
     def reconfigure(self, settings: RouterSettings, now: float) -> None:
@@ -143,7 +146,7 @@ class Router:
         return routed
 
     def answered(self, routed: Routed, now: float) -> None:
-        """Counts a decision that was made at `now`; those of an episode together count once."""
+        """Notes that an arm answered, and counts a decision that was made at `now`: an episode's together once."""
         if routed.fallback:
             return
         if self.availability.troubled:

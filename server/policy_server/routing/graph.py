@@ -26,7 +26,7 @@ Clock = Callable[[], float]
 class Graph:
     """A `Decider`. What it is made of never changes: a request ends with the policies that it began with.
 
-    Nothing is noted or counted of a request before its answer is there.
+    What was drawn for a request is put back where it has no answer; nothing else is noted before that is there.
 
     Attributes:
         engine: what all policies have in common.
@@ -59,7 +59,7 @@ class Graph:
         decision, (series, told) = self._begun(vector, state, deterministic=deterministic)
         return decision, series.routed(told)
 
-    def told(
+    def decide_and_tell(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
     ) -> tuple[Decision, bytes]:
         """See `Decider`."""

@@ -35,7 +35,6 @@ class Ledger:
         self._logs = False
         self._mode = ""
         self._router = router
-        self._engines = engines
         self._shadows = shadows
         self._log = decision_log
         self._name = engines[0].config.name
@@ -69,9 +68,9 @@ class Ledger:
     def show(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
         """Shows a decision to the shadows and the log; `shares` are those under which the policy was drawn."""
         if self._shadows and not routed.fallback:
-            self._shadows.take(self._engines[routed.arm], vector)
+            self._shadows.take(self.policies[routed.arm].engine, vector)
         if self._logs:
-            digest = self._engines[routed.arm].policy.manifest.model_sha256
+            digest = self.policies[routed.arm].engine.policy.manifest.model_sha256
             told = shares and dict(zip((arm.name for arm in self._router.arms), shares, strict=True))
             self._log.decision(now, self._mode, told, digest, routed, vector, decision)
 

@@ -58,12 +58,15 @@ class Routing:
         self.decision_log = decision_log
         self.clock = clock
         self._tallies = tallies
-        self._random = np.random.default_rng(self.engine.config.seed)
+        # A stream of its own: one that actions are drawn from, too, would tie them to the arm.
+        (self._random,) = np.random.default_rng(self.engine.config.seed).spawn(1)
         self._assemble(state)
+        self.exchange = Exchange(self.router, store)
 
     def reassemble(self) -> None:
-        """Goes on with the policies that are loaded now; what was on its way to the store must have reached it."""
+        """Goes on with the policies that are loaded now."""
         self._assemble(self.router.state, self.router)
+        self.exchange.follow(self.router)
 
     def reconfigure(self) -> None:
         """Goes on with what the settings say now."""
@@ -85,7 +88,6 @@ class Routing:
         arms = [Arm(engine.name, engine.policy.manifest.model_sha256) for engine in self._engines]
         told = router_settings(self.settings.told, [arm.name for arm in arms])
         self.router = Router(told, arms, state, self._random, self.clock(), former)
-        self.exchange = Exchange(self.router, self.store)
         self.feedback = Feedback(self.router, self.store)
         self.named = NamedEpisodes(self.router, self.store)
         self.shadows = Shadows(self.policies.shadows, self.name, self._tallies)

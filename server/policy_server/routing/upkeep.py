@@ -98,12 +98,11 @@ class Upkeep:
             log.info("%s: the router's settings have changed", self._routing.name)
 
     async def load_again(self) -> None:
-        """Tries policies again that couldn't be loaded; not while the store is away, for counts would be lost."""
+        """Tries policies again that couldn't be loaded."""
         routing = self._routing
-        if not routing.policies.troubles or self._store_away is not None:
+        if not routing.policies.troubles:
             return
         if await asyncio.to_thread(lambda: routing.policies.retry(routing.clock())):
-            await self.exchange()  # what was decided so far is counted by the arms that decided it
             routing.reassemble()
             self._report()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from policy_server.router.errors import StoreAway
 from policy_server.router.exchange import Exchange
 from policy_server.router.modes import ABTest, EpsilonGreedy, Mode
 from policy_server.router.router import Router
@@ -72,6 +73,45 @@ def test_a_router_that_takes_another_s_place_hands_over_what_that_one_has_not() 
     after = Router(before.settings, ARMS, before.state, np.random.default_rng(1), NOW, former=before)
     after.decide(NOW)
     assert list(after.uncounted().values()) == [2]
+
+
+class Leaving(SqliteStore):
+    """A router's store that goes away just when it has counted."""
+
+    leaves = True
+
+    async def count(self, batch: bytes, decided: Mapping[tuple[int, int], int], now: float) -> None:
+        await super().count(batch, decided, now)
+        if self.leaves:
+            raise StoreAway("the line is cut")
+
+
+def test_what_a_former_router_decided_is_counted_once_though_the_store_goes_away(tmp_path: Path) -> None:
+    async def exchanged() -> float:
+        store = Leaving(tmp_path / "router.db")
+        before = router(ABTest((1, 0, 0)), await store.open(ARMS, NOW))
+        exchange = Exchange(before, store)
+        before.decide(NOW)
+        with pytest.raises(StoreAway):
+            await exchange.once(NOW)
+        before.decide(NOW)
+        after = Router(before.settings, ARMS, before.state, np.random.default_rng(1), NOW, former=before)
+        exchange.follow(after)
+        after.decide(NOW)
+        store.leaves = False
+        await exchange.once(NOW)
+        (bucket,) = (await store.read()).buckets[ARMS[0].tag].values()
+        await store.close()
+        return bucket.decided
+
+    assert asyncio.run(exchanged()) == 3
+
+
+def test_what_the_snapshot_does_not_know_of_yet_counts_as_tried() -> None:
+    routed = router(UCB1(min_pulls=2))
+    assert [routed.decide(NOW).arm for _ in range(3)] == [0, 0, 1]
+    routed.refresh(routed.state, NOW)
+    assert [routed.decide(NOW).arm for _ in range(3)] == [1, 2, 2]
 
 
 class Busy(SqliteStore):

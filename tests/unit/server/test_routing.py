@@ -104,6 +104,21 @@ async def test_each_answer_tells_which_policy_gave_it_and_how_likely_that_was(tm
     assert len({answer["decision_id"] for answer in answers}) == 60
 
 
+async def test_actions_say_nothing_of_the_policy_that_was_drawn_whatever_the_seed(tmp_path: Path) -> None:
+    config = RoutedConfig(tmp_path, UNIFORM, weights=EVENLY, policies=2, seed=0)
+    for bundle in config.bundles.values():
+        write_linear_bundle(bundle, Categorical(size=2), weights=np.zeros((3, 2)))
+    alike = 0
+    for seed in range(60):
+        config.file.write_text(json.dumps(json.loads(config.text) | {"seed": seed}))
+        routed = Routed(config)
+        await asyncio.to_thread(routed.serving.load)
+        answer = await routed.predict()
+        alike += ["zero", "one"].index(answer["policy"]) == answer["actions"][0]
+        await routed.client.aclose()
+    assert 10 < alike < 50  # 30, but for one in a million
+
+
 @pytest.mark.parametrize("how", ["body", "header"])
 async def test_an_episode_stays_with_its_policy_while_weights_change(tmp_path: Path, how: str) -> None:
     config = RoutedConfig(tmp_path, UNIFORM, weights={"zero": 1})
