@@ -51,7 +51,7 @@ class World:
         total, arm, over = 0.0, 0, False
         while not over:
             vector = np.asarray(observation, np.float32)[np.newaxis]
-            decision, routed = self.routing.graph.decide(vector, None, episode)
+            decision, routed = await self.routing.graph.decided(vector, None, episode)
             assert routed
             episode, arm = episode or routed.episode, routed.arm
             observation, earned, terminated, truncated, _ = self._environment.step(decision.actions[0])
