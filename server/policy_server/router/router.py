@@ -1,5 +1,6 @@
 """Decides which arm answers, from the last snapshot of what was learned."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -55,7 +56,7 @@ class Router:
         self._names = [arm.name for arm in arms]
         self._indices = {tag: index for index, tag in enumerate(self._tags)}
         self._decided = [0] * len(arms)
-        self._uncounted = former.uncounted() if former else {}
+        self._uncounted: Counter[tuple[int, int]] = former.uncounted() if former else Counter()
         self._named: Recent[float] = Recent()
         self._bucket = 0
         self._turn = -inf
@@ -99,7 +100,6 @@ class Router:
 
     def reconfigure(self, settings: RouterSettings, now: float) -> None:
         """Goes on with other settings and what was learned."""
-        self._flush()
         self.settings = settings
         self.refresh(self._state, now)
 
@@ -160,8 +160,7 @@ class Router:
         if 1000 * now >= self._bucket:
             self._decided[routed.arm] += 1
         else:  # it took long
-            place = (self._tags[routed.arm], self.settings.horizon.bucket(int(1000 * now)))
-            self._uncounted[place] = self._uncounted.get(place, 0) + 1
+            self._uncounted[self._tags[routed.arm], self.settings.horizon.bucket(int(1000 * now))] += 1
 
     def has_counted(self, episode: str, now: float) -> bool:
         """Tells whether an episode that the client named was counted here, unless too many others were since."""
@@ -271,10 +270,10 @@ class Router:
         episode = unlearned if failed is None or failed.drawn else failed.episode
         return Routed(arm, None, unlearned, episode, self._names[arm], fallback=True)
 
-    def uncounted(self) -> dict[tuple[int, int], int]:
+    def uncounted(self) -> Counter[tuple[int, int]]:
         """Returns, once, how many decisions were made since the last time, by the arm's tag and bucket."""
         self._flush()
-        uncounted, self._uncounted = self._uncounted, {}
+        uncounted, self._uncounted = self._uncounted, Counter()
         return uncounted
 
     def _working(self, now: float) -> Choices:
@@ -300,6 +299,5 @@ class Router:
     def _flush(self) -> None:
         for index, number in enumerate(self._decided):
             if number:
-                place = (self._tags[index], self._bucket)
-                self._uncounted[place] = self._uncounted.get(place, 0) + number
+                self._uncounted[self._tags[index], self._bucket] += number
                 self._decided[index] = 0

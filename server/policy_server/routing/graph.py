@@ -113,8 +113,7 @@ class Graph:
         except InferenceFailed:
             raise MustWait from None
         self.router.answered(routed, now)
-        if self.ledger.shows:
-            self.ledger.show(routed, vector, decision, now, self.router.propensities)
+        self.ledger.show(routed, vector, decision, now, self.router.propensities)
         return decision, routed
 
     async def decided(

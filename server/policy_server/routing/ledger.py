@@ -62,8 +62,7 @@ class Ledger:
     def acted(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
         """Notes what was done about one observation; `shares` are those under which the policy was drawn."""
         self.policies[routed.arm].acted(vector, decision)
-        if self.shows:
-            self.show(routed, vector, decision, now, shares)
+        self.show(routed, vector, decision, now, shares)
 
     def show(self, routed: Routed, vector: Vectors, decision: Decision, now: float, shares: Shares) -> None:
         """Shows a decision to the shadows and the log; `shares` are those under which the policy was drawn."""

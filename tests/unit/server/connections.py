@@ -15,6 +15,9 @@ from policy_server.protocol import PredictionProtocol, ShortWays
 
 DEADLINE_SECONDS = 60.0
 
+Answer = Callable[[bytes, str | None], bytes | None]
+"""That of a short way."""
+
 
 class Wire(asyncio.Transport):
     """The far end of a connection: what was written to it."""
@@ -116,3 +119,21 @@ class Client:
     async def _end(self) -> None:
         while not self.wire.closed:  # noqa: ASYNC110  # a transport tells nobody
             await asyncio.sleep(0.01)
+
+
+class Taken:
+    """Counts the requests that a host's short ways answer."""
+
+    def __init__(self, host: Host) -> None:
+        self.count = 0
+        for mounted in host.mounted.values():
+            for way in mounted.short.values():
+                way.answer = self._counting(way.answer)  # type: ignore[method-assign,assignment]
+
+    def _counting(self, answer: Answer) -> Answer:
+        def counted(body: bytes, episode: str | None) -> bytes | None:
+            answered = answer(body, episode)
+            self.count += answered is not None
+            return answered
+
+        return counted

@@ -15,7 +15,7 @@ from policy_server.host import Host
 from policy_server.metrics import Metrics
 from policy_server.serving import Serving
 from tests.bundles import config_text, write_linear_bundle
-from tests.unit.server.connections import Client
+from tests.unit.server.connections import Client, Taken
 
 OBSERVATIONS: list[dict[str, Any]] = [
     {"name": "zebra", "type": "float", "minimum": -5, "maximum": 5},
@@ -43,22 +43,17 @@ class Both:
         self.short, self.alone = (
             Client(host, short=short) for host, short in zip(self.hosts, (True, False), strict=True)
         )
-        self.taken = 0
-        for way in self.hosts[0].mounted["/p"].short.values():
-            way.answer = self._counting(way.answer)  # type: ignore[method-assign]
+        self._taken = Taken(self.hosts[0])
+
+    @property
+    def taken(self) -> int:
+        """How many answers the short ways gave."""
+        return self._taken.count
 
     def _host(self, registry: CollectorRegistry) -> Host:
         host = Host()
         Serving(host, self._file, Metrics(registry)).load()
         return host
-
-    def _counting(self, answer: Any) -> Any:
-        def counted(body: bytes, episode: str | None) -> bytes | None:
-            answered: bytes | None = answer(body, episode)
-            self.taken += answered is not None
-            return answered
-
-        return counted
 
     def ask(self, pieces: list[bytes]) -> bytes:
         """Returns what both answer, byte for byte the same."""

@@ -12,7 +12,7 @@ from policy_server.host import Host
 from policy_server.metrics import Metrics
 from policy_server.serving import Serving
 from tests.routed import OBSERVATION, RoutedConfig
-from tests.unit.server.connections import Client
+from tests.unit.server.connections import Client, Taken
 
 ROUTERS: list[tuple[dict[str, Any], dict[str, float]]] = [
     ({"mode": "ABTest"}, {"zero": 2, "one": 1}),
@@ -32,18 +32,7 @@ class Ways:
         Serving(self.host, config.file, Metrics(CollectorRegistry())).load()
         self.client = Client(self.host, short=short)
         self.client.connect()
-        self.taken = 0
-        (mounted,) = self.host.mounted.values()
-        for way in mounted.short.values():
-            way.answer = self._counting(way.answer)  # type: ignore[method-assign]
-
-    def _counting(self, answer: Any) -> Any:
-        def counted(body: bytes, episode: str | None) -> bytes | None:
-            answered: bytes | None = answer(body, episode)
-            self.taken += answered is not None
-            return answered
-
-        return counted
+        self.taken = Taken(self.host)
 
     def ask(self, **context: Any) -> bytes:
         body = json.dumps(OBSERVATION | context).encode()
@@ -75,7 +64,7 @@ def test_both_ways_tell_the_same_of_each_policy_and_of_episodes(
             by_policy.setdefault(content["policy"], set()).update(
                 ID.sub(b"", whole.partition(b"content-length")[2]) for whole in (answer, going_on)
             )
-        assert ways.taken == (2 * DRAWS if short else 0)
+        assert ways.taken.count == (2 * DRAWS if short else 0)
         told.append(by_policy)
         ways.client.close()
     assert told[0] == told[1]
