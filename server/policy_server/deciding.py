@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from policy_server.drift import Drift
 from policy_server.engine import Decision, Engine
 from policy_server.router.routed import Routed
+from policy_server.router.series import UNDRAWN, Drawn
 from policy_server.tallies import Tallies
 
 FEW_ROWS = 8
@@ -54,10 +55,8 @@ class Decider(Protocol):
     ) -> Decided:
         """Decides on one observation at once; raises MustWait where that can't be done."""
 
-    def decide_and_tell(
-        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
-    ) -> tuple[Decision, bytes]:
-        """Decides as `decide` does; how a router came to it is told by the end of an answer's JSON, with its brace."""
+    def begin(self, vector: Vectors, state: str | None, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
+        """Decides as `decide` does where no episode goes on; with no more of the route than each answer tells."""
 
     async def decided(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
@@ -125,12 +124,9 @@ class Alone:
         del episode  # whichever it is, it has this policy
         return self._counted.decide(vector, state, deterministic=deterministic), None
 
-    def decide_and_tell(
-        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
-    ) -> tuple[Decision, bytes]:
+    def begin(self, vector: Vectors, state: str | None, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
         """See `Decider`."""
-        del episode
-        return self._counted.decide(vector, state, deterministic=deterministic), b"}"
+        return self._counted.decide(vector, state, deterministic=deterministic), UNDRAWN
 
     async def decided(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False

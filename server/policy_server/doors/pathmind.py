@@ -62,10 +62,12 @@ class _Answers:
         decider = self._door.decider
         state, episode = self._door.take_context(body, episode)
         vector = vector_of(body)
-        if not self._brief:
+        if not self._brief or episode is not None:
             return to_json(self._content(decider.decide(vector, state, episode, deterministic=deterministic)))
-        (actions, probability, _), told = decider.decide_and_tell(vector, state, episode, deterministic=deterministic)
-        return to_json({"actions": actions, "probability": probability})[:-1] + told
+        (actions, probability, _), (series, end) = decider.begin(vector, state, deterministic=deterministic)
+        before, between, after = series.told
+        taken = to_json({"actions": actions, "probability": probability})
+        return b"".join((taken[:-1], before, end, between, end, after))
 
     def _content(self, decided: Decided) -> dict[str, Any]:
         actions, probability, _ = decided[0]

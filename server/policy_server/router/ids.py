@@ -9,9 +9,6 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from policy_server.router.errors import Expired, NotIssued, OtherEpoch
 
 KEY_BYTES = 32
@@ -21,9 +18,11 @@ NONCE_BYTES = 8
 _TAG_BYTES = 16
 _HEAD = Struct(">BIIQf")
 GROUP = 64
-"""How many ids share a hash, at most."""
+"""How many ids share a hash."""
 _PLACE = GROUP - 1
 """The bits of a nonce's last byte that tell them."""
+_PLACES = {first: bytes(range(first, first + GROUP)) for first in range(0, 256, GROUP)}
+"""The last bytes of their nonces, by the first."""
 _CELL = 2 + _TAG_BYTES
 """What a hash has for each of them: its tag, after room for the end of its nonce."""
 _KEY_BLOCK = 168
@@ -38,6 +37,7 @@ LENGTH = 4 * _FIRST_LENGTH // 3
 """The characters of a first decision's id."""
 _CELL_TEXT = 4 * _CELL // 3
 """The last of them, in which those that share a hash differ."""
+_ENDS = Struct(f"{_CELL_TEXT}s" * GROUP)
 _URL = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_+/", b"+/  ")
 """From the alphabet of URLs to the usual one, whose own signs are refused: each id has one spelling."""
@@ -100,30 +100,26 @@ class Sealer:
 
     def first(self, arm: int, time: int, propensity: float | None) -> str:
         """Returns the id of a decision that belongs to no episode yet."""
-        return self.series(arm, time, propensity)(1).tobytes().decode()
+        return self.episode(Issued(Kind.FIRST, self.epoch, arm, time, propensity, _nonce()))
 
-    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[int], NDArray[np.uint8]]:
-        """Returns what makes ids of decisions with all of this in common, as rows of `LENGTH` ASCII characters."""
+    def series(self, arm: int, time: int, propensity: float | None) -> Callable[[], tuple[bytes, list[bytes]]]:
+        """Returns what makes `GROUP` ids of decisions with all of this in common: how they begin, and how each ends.
+
+        In plain Python, without numpy: between two requests its code is in no cache, and there is little of this.
+        """
         sealed = _NO_PROPENSITY if propensity is None else propensity
         head = _HEAD.pack(Kind.FIRST, self.epoch, arm, time, sealed)
         text, codes = _text(head), _codes(self.key, head)  # 21 bytes are 28 characters, without any of the next byte
 
-        def seal(number: int) -> NDArray[np.uint8]:
-            ids = np.empty((number, LENGTH), np.uint8)
-            for start in range(0, number, GROUP):
-                fill(ids[start : start + GROUP])
-            return ids
-
-        def fill(ids: NDArray[np.uint8]) -> None:
-            number, nonce = len(ids), _nonce()
-            last = nonce[7] & ~_PLACE
+        def seal() -> tuple[bytes, list[bytes]]:
+            nonce = _nonce()
+            first = nonce[7] & ~_PLACE
             group = codes.copy()
-            group.update(nonce[:7] + _BYTES[last])
-            cells = bytearray(group.digest(_CELL * number))
-            cells[::_CELL] = nonce[6:7] * number
-            cells[1::_CELL] = bytes(range(last, last + number))
-            ids[:, :-_CELL_TEXT] = np.frombuffer(text + _text(nonce[:6]), np.uint8)
-            ids[:, -_CELL_TEXT:] = np.frombuffer(_text(cells), np.uint8).reshape(number, _CELL_TEXT)
+            group.update(nonce[:7] + _BYTES[first])
+            cells = bytearray(group.digest(_CELL * GROUP))
+            cells[::_CELL] = nonce[6:7] * GROUP
+            cells[1::_CELL] = _PLACES[first]
+            return text + _text(nonce[:6]), list(_ENDS.unpack(_text(cells)))
 
         return seal
 

@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
-
 from policy_server.config import EPISODE
 
 
@@ -49,8 +47,3 @@ class Routed(NamedTuple):
         if self.fallback:
             content["fallback"] = True
         return content
-
-    @property
-    def told(self) -> bytes:
-        """The end of an answer's JSON that tells of it, from the comma before its first key on."""
-        return b"," + to_json(self.content())[1:]

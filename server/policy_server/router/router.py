@@ -1,7 +1,7 @@
 """Decides which arm answers, from the last snapshot of what was learned."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -9,11 +9,11 @@ from policy_server.router.arms import Arm
 from policy_server.router.availability import Availability
 from policy_server.router.choices import Choices, Uniform
 from policy_server.router.errors import Expired, IdRefused, NoArmLeft, NotIssued, OtherEpoch
-from policy_server.router.ids import NOBODY, Sealer
+from policy_server.router.ids import GROUP, NOBODY, Sealer
 from policy_server.router.recent import Recent
 from policy_server.router.rewards import Statistics, statistics
 from policy_server.router.routed import Routed
-from policy_server.router.series import MOST_AHEAD, Drawn, Series
+from policy_server.router.series import Drawn, Series, series_of
 from policy_server.router.settings import RouterSettings
 from policy_server.router.sticky import rendezvous
 from policy_server.router.store import State
@@ -61,10 +61,9 @@ class Router:
         self._bucket = 0
         self._turn = -inf
         self._drawn: list[int] = []
-        self._ready: list[list[Drawn]] = [[] for _ in arms]
-        self._series: dict[int, Series] = {}
+        self._series: list[Series] = []
+        self._more: dict[int, Callable[[], Series]] = {}
         self._ahead_until = -inf
-        self._batch = 1
         self._reason = ""
         self.refresh(state, now)
 
@@ -120,24 +119,26 @@ class Router:
         if now >= self._ahead_until or not self._drawn:
             self._draw_ahead(now)
         arm = self._drawn.pop()
-        ready = self._ready[arm] or self._make_ready(arm, now)
+        series = self._series[arm]
+        if not series.ends:
+            series = self._next_series(arm, now)
         self._decided[arm] += 1
-        return ready.pop()
+        return series, series.ends.pop()
 
     def put_back(self, drawn: Drawn) -> None:
         """Undoes `take`, where that wasn't answered: the next decision has what was drawn.
 
         Otherwise, who tries again would give another arm a greater share.
         """
-        arm = drawn[0].arm
-        self._decided[arm] -= 1
-        self._drawn.append(arm)
-        self._ready[arm].append(drawn)
+        series, end = drawn
+        self._decided[series.arm] -= 1
+        self._drawn.append(series.arm)
+        series.ends.append(end)
 
     def decide(self, now: float) -> Routed:
         """Returns all that there is to say of what `take` returns."""
-        series, told = self.take(now)
-        return series.routed(told)
+        series, end = self.take(now)
+        return series.routed(end)
 
     def draw(self, now: float) -> Routed:
         """Draws as `decide` does, for a decision that counts once it is `answered`."""
@@ -170,25 +171,23 @@ class Router:
         """Draws what the next decisions get: many in a row take a fraction of the time that they take between requests.
 
         Draws from one snapshot don't depend on each other, so it is the same to draw them now or then; but for modes
-        that don't draw. More each time, so that few are in vain where few are asked for.
+        that don't draw.
         """
         choices = self._working(now)
         if now >= self._ahead_until:
-            self._ready = [[] for _ in self.arms]
-            self._series.clear()
-            self._batch = 1
+            self._series = [Series(arm) for arm in range(len(self.arms))]
+            self._more.clear()
             self._ahead_until = min(self._turn, now + _SERIES_SECONDS)
-        self._drawn = choices.draw(self._random, self._batch)
-        self._batch = 1 if choices.propensities is None else min(MOST_AHEAD, 4 * self._batch)
+        self._drawn = choices.draw(self._random, 1 if choices.propensities is None else GROUP)
 
-    def _make_ready(self, arm: int, now: float) -> list[Drawn]:
-        """Makes the next decisions of an arm."""
-        if arm not in self._series:
+    def _next_series(self, arm: int, now: float) -> Series:
+        """Begins the next series of an arm."""
+        if arm not in self._more:
             propensity = None if self.propensities is None else self.propensities[arm]
             told = arm, self._tags[arm], self._names[arm], propensity, int(1000 * now)
-            self._series[arm] = Series(self.sealer, *told)
-        ready = self._ready[arm] = self._series[arm].more()
-        return ready
+            self._more[arm] = series_of(self.sealer, *told)
+        series = self._series[arm] = self._more[arm]()
+        return series
 
     def issued(self, name: str, now: float) -> bool:
         """Tells whether a text is an id that this router gave, however long ago."""

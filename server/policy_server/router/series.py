@@ -1,20 +1,54 @@
-"""Decisions that have the same arm, propensity and time: all of them but their ids is made once."""
+"""Decisions that are alike: all of them but the ends of their ids is made once for many."""
 
-from functools import lru_cache
-from itertools import repeat
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic_core import to_json
 
 from policy_server.router.ids import LENGTH, Sealer
 from policy_server.router.routed import Routed
 
-MOST_AHEAD = 256
-"""How many decisions are made at a time: so many that what brings the code for it into the cache is shared by many."""
 
-
+@dataclass(slots=True, eq=False)
 class Series:
-    """Makes decisions with one arm, each with an id of its own, many at a time.
+    """Decisions with the same arm, propensity and time, whose ids begin alike.
+
+    Attributes:
+        arm: the arm's index.
+        policy: its name.
+        propensity: the probability that it has of being drawn; None: it isn't drawn.
+        begin: how the ids begin.
+        ends: how those end that nobody has yet.
+        told: the end of an answer's JSON, from the comma after the decision on: the parts of it before, between and
+            after the ends of its two ids.
+    """
+
+    arm: int
+    policy: str = ""
+    propensity: float | None = None
+    begin: bytes = b""
+    ends: list[bytes] = field(default_factory=list)
+    told: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+
+    def routed(self, end: bytes) -> Routed:
+        """Returns all that there is to say of the decision whose id ends so."""
+        name = (self.begin + end).decode()
+        return Routed(self.arm, self.propensity, name, name, self.policy, begins=True)
+
+
+Drawn = tuple[Series, bytes]
+"""A decision that begins an episode or stands alone: its series, and how its id ends.
+
+Each request has one, and few need more of it, so that it is no more than a tuple.
+"""
+UNDRAWN: Drawn = Series(0, told=(b"}", b"", b"")), b""
+"""That of the one policy where there is no router: nothing but the end of the answer is told."""
+
+
+def series_of(
+    sealer: Sealer, arm: int, tag: int, policy: str, propensity: float | None, time: int
+) -> Callable[[], Series]:
+    """Returns what makes series with all of this in common.
 
     Args:
         sealer: writes the ids.
@@ -23,46 +57,14 @@ class Series:
         policy: its name.
         propensity: the probability that it has of being drawn; None: it isn't drawn.
         time: of the decisions, in milliseconds since 1970.
-
-    Attributes:
-        arm: the arm's index.
     """
+    seal = sealer.series(tag, time, propensity)
+    name = "|" * LENGTH  # no id, and needs no escapes either
+    told = b"," + to_json(Routed(arm, propensity, name, name, policy).content())[1:]
+    before, between, after = told.split(name.encode())
 
-    def __init__(self, sealer: Sealer, arm: int, tag: int, policy: str, propensity: float | None, time: int) -> None:
-        self.arm = arm
-        self._seal = sealer.series(tag, time, propensity)
-        self._policy = policy
-        self._propensity = propensity
-        self._number = 1
-        self._blank, self._places = _blank(policy, propensity)
+    def more() -> Series:
+        begin, ends = seal()
+        return Series(arm, policy, propensity, begin, ends, (before + begin, between + begin, after))
 
-    def more(self) -> "list[Drawn]":
-        """Returns decisions that nobody has yet; more each time, so that few are in vain where few are needed."""
-        number, self._number = self._number, min(MOST_AHEAD, 4 * self._number)
-        ids = self._seal(number)
-        told = np.empty((number, len(self._blank)), np.uint8)
-        told[:] = self._blank
-        for place in self._places:
-            told[:, place] = ids
-        return list(zip(repeat(self), told.view(f"S{len(self._blank)}")[:, 0].tolist(), strict=False))
-
-    def routed(self, told: bytes) -> Routed:
-        """Returns all that there is to say of a decision that was made here."""
-        name = told[self._places[0]].decode()
-        return Routed(self.arm, self._propensity, name, name, self._policy, begins=True)
-
-
-Drawn = tuple[Series, bytes]
-"""A decision that begins an episode or stands alone: what made it, and its `Routed.told`.
-
-Each request has one, and few need more of it, so that it is no more than a tuple.
-"""
-
-
-@lru_cache(256)
-def _blank(policy: str, propensity: float | None) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
-    """Returns what is told of a decision with no id in it, and where its two ids go; those need no escapes."""
-    name = "|" * LENGTH
-    told = Routed(0, propensity, name, name, policy).told
-    decision, episode = told.index(name.encode()), told.rindex(name.encode())
-    return np.frombuffer(told, np.uint8), (slice(decision, decision + LENGTH), slice(episode, episode + LENGTH))
+    return more

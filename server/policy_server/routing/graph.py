@@ -56,21 +56,11 @@ class Graph:
         """See `Decider`; whatever is out of the ordinary must wait."""
         if episode is not None:
             return self._continued(vector, state, episode, deterministic=deterministic)
-        decision, (series, told) = self._begun(vector, state, deterministic=deterministic)
-        return decision, series.routed(told)
+        decision, (series, end) = self.begin(vector, state, deterministic=deterministic)
+        return decision, series.routed(end)
 
-    def decide_and_tell(
-        self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
-    ) -> tuple[Decision, bytes]:
+    def begin(self, vector: Vectors, state: str | None, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
         """See `Decider`."""
-        if episode is not None:
-            decision, routed = self._continued(vector, state, episode, deterministic=deterministic)
-            return decision, routed.told
-        decision, (_, told) = self._begun(vector, state, deterministic=deterministic)
-        return decision, told
-
-    def _begun(self, vector: Vectors, state: str | None, *, deterministic: bool) -> tuple[Decision, Drawn]:
-        """Decides at once on an observation that belongs to no episode yet."""
         if self.slow:
             raise MustWait
         if state is not None:
@@ -92,8 +82,8 @@ class Graph:
         if router.availability.troubled:
             router.availability.answered(arm)
         if ledger.shows:
-            series, told = drawn
-            ledger.show(series.routed(told), vector, decision, now, router.propensities)
+            series, end = drawn
+            ledger.show(series.routed(end), vector, decision, now, router.propensities)
         return decision, drawn
 
     def _continued(

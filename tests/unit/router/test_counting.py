@@ -48,7 +48,7 @@ def test_what_is_put_back_is_the_next_one_s(mode: Mode) -> None:
     for _ in range(100):
         taken = routed.take(NOW)
         routed.put_back(taken)
-        assert routed.take(NOW) is taken
+        assert routed.take(NOW) == taken
     assert sum(routed.uncounted().values()) == 100
 
 

@@ -1,11 +1,10 @@
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from hashlib import shake_128
 from itertools import permutations
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from policy_server.router.errors import Expired, NotIssued, OtherEpoch
 from policy_server.router.ids import GROUP, Kind, Sealer
@@ -15,8 +14,9 @@ TIME = int(1000 * NOW)
 SEALER = Sealer(KEY, 7)
 
 
-def texts(ids: NDArray[np.uint8]) -> list[str]:
-    return [sealed.tobytes().decode() for sealed in ids]
+def texts(seal: Callable[[], tuple[bytes, list[bytes]]]) -> list[str]:
+    begin, ends = seal()
+    return [(begin + end).decode() for end in ends]
 
 
 def test_an_id_says_what_was_sealed_on_every_replica() -> None:
@@ -38,13 +38,13 @@ def test_ids_fit_a_url_and_a_header() -> None:
 
 def test_no_two_ids_are_alike() -> None:
     seal = SEALER.series(1, TIME, 0.5)
-    ids = texts(seal(5000))
+    ids = [sealed for _ in range(80) for sealed in texts(seal)]
     issued = SEALER.opened(ids[0], NOW, 10)
-    assert len({*ids, *(SEALER.step(issued) for _ in range(5000))}) == 10_000
+    assert len({*ids, *(SEALER.step(issued) for _ in range(5000))}) == 80 * GROUP + 5000
 
 
 def test_the_seal_is_a_part_of_keyed_shake128_of_all_that_an_id_says() -> None:
-    for sealed in texts(SEALER.series(9, TIME, 0.5)(GROUP)) + texts(SEALER.series(9, TIME, None)(3)):
+    for sealed in texts(SEALER.series(9, TIME, 0.5)) + texts(SEALER.series(9, TIME, None)):
         decoded = urlsafe_b64decode(sealed)
         body, place = decoded[:-16], decoded[-17] & 63
         codes = shake_128(KEY.ljust(168, b"\0") + body[:-1] + bytes([body[-1] & 0xC0])).digest(64 * 18)
@@ -98,7 +98,7 @@ def test_what_a_former_key_sealed_is_known_as_of_another_epoch() -> None:
 
 
 def test_ids_of_one_hash_are_distinct_and_none_opens_with_another_s_seal() -> None:
-    group = texts(SEALER.series(9, TIME, 0.5)(GROUP))
+    group = texts(SEALER.series(9, TIME, 0.5))
     assert len({SEALER.opened(sealed, NOW, 10).nonce for sealed in group}) == GROUP
     decoded = [urlsafe_b64decode(sealed) for sealed in group]
     assert len({one[-16:] for one in decoded}) == GROUP
