@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Self
+from weakref import WeakValueDictionary
 
 import numpy as np
 import onnxruntime
@@ -54,8 +55,7 @@ class Policy:
         """
         model, manifest = read_bundle(bundle)
         try:
-            session = onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
-            policy = cls(manifest, session)
+            policy = cls(manifest, _session(model, manifest.model_sha256))
             policy._warm_up()
         except InferenceFailed as error:
             raise BundleError(f"{bundle}: the warm-up inference failed: {error}") from None
@@ -146,6 +146,21 @@ class Policy:
         if output.shape != expected:
             raise InferenceFailed(f"the model's answer has the shape {output.shape}, its manifest says {expected}")
         return output
+
+
+_SESSIONS: WeakValueDictionary[str, onnxruntime.InferenceSession] = WeakValueDictionary()
+
+
+def _session(model: bytes, digest: str) -> onnxruntime.InferenceSession:
+    """Returns what runs a model: one for all policies that have it, so that its weights are in memory and cache once.
+
+    Two names for one model are no exception: a canary that was promoted has the stable policy's for a while.
+    """
+    session = _SESSIONS.get(digest)
+    if session is None:
+        session = onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
+        _SESSIONS[digest] = session
+    return session
 
 
 class _Bound:
