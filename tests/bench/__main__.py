@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench.contenders import CONTENDERS, OURS, ROUTED, Contender
+from tests.bench.contenders import CONTENDERS, MODELS, OURS, ROUTED, Contender
 from tests.bench.environments import PEERS, NotAvailable, environment, version
 from tests.bench.report import table
 from tests.bench.rounds import TURNS, Workshop, compare, measure
@@ -60,7 +60,7 @@ def _measure(contenders: list[Contender], count: int, seconds: float) -> tuple[R
                     continue
                 try:
                     measured = measure(contender, workshop, seconds)
-                    if contender.name == ROUTED:
+                    if contender.name in (ROUTED, MODELS):
                         measured[TURNS] = compare(contender, ours, workshop, 4 * seconds)
                 except NotAvailable as reason:
                     missing[contender.name] = str(reason)

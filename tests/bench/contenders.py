@@ -10,7 +10,9 @@ from typing import Any
 KEY = "bench-key-0123456789abcdef"
 NUMBERS = [0.0273956, -0.0611079, 0.0357665, 0.0197368]
 NAMED = dict(zip(["cart_position", "cart_velocity", "pole_angle", "pole_velocity"], NUMBERS, strict=True))
-OURS, ROUTED, BASE = "ours", "routed", "fastapi"
+OURS, BASE = "ours", "fastapi"
+ROUTED, MODELS = "routed", "routed-models"
+"""Routers over policies of one model, whose weights are in the cache whichever is drawn, and over as many models."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Contender:
     Attributes:
         name: what `--peers` calls it.
         title: what the table calls it.
-        command: how it is started; `{python}`, `{bin}`, `{folder}`, `{config}`, `{routed}`, `{port}`, `{spare}`,
-            `{beyond}` (the port after it) and `{other}` are filled in, in the settings and in `listens` too.
+        command: how it is started; `{python}`, `{bin}`, `{folder}`, `{config}`, `{routed}`, `{models}`, `{port}`,
+            `{spare}`, `{beyond}` (the port after it) and `{other}` are filled in, in the settings and in `listens` too.
         path: what is requested.
         body: what is sent, as JSON.
         action: finds the action in the answer.
@@ -88,8 +90,17 @@ CONTENDERS = [
     ),
     Contender(
         ROUTED,
-        "policyserver, EpsilonGreedy of 3 policies",
+        "policyserver, router over 3, one model",
         ("{python}", "-m", "policy_server", "--config", "{routed}", *_HOST, "--metrics-port", "{spare}"),
+        "/predict/",
+        NAMED,
+        _actions,
+        headers={"access-token": KEY},
+    ),
+    Contender(
+        MODELS,
+        "policyserver, router over 3, three models",
+        ("{python}", "-m", "policy_server", "--config", "{models}", *_HOST, "--metrics-port", "{spare}"),
         "/predict/",
         NAMED,
         _actions,

@@ -12,9 +12,9 @@ from policy_server.bundle import MODEL_FILE, BundleManifest, Categorical, Origin
 SIZES = (4, 256, 256, 2)
 
 
-def mlp_model() -> bytes:
-    """Returns ONNX whose weights are random but always the same."""
-    random = np.random.default_rng(7)
+def mlp_model(seed: int = 7) -> bytes:
+    """Returns ONNX whose weights are random but always the same of a seed."""
+    random = np.random.default_rng(seed)
     nodes: list[NodeProto] = []
     weights: list[TensorProto] = []
     name = "observations"
@@ -39,9 +39,9 @@ def mlp_model() -> bytes:
     return model.SerializeToString()
 
 
-def write_mlp_bundle(folder: Path) -> Path:
+def write_mlp_bundle(folder: Path, seed: int = 7) -> Path:
     """Writes the policy as a bundle; returns the path of its ONNX file, which is what peers load."""
-    model = mlp_model()
+    model = mlp_model(seed)
     digest = hashlib.sha256(model).hexdigest()
     origin = Origin(uri="file:///bench", format="ONNX", sha256=digest, importer="bench")
     distribution = Categorical(size=SIZES[-1])

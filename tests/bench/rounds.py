@@ -56,11 +56,16 @@ class Workshop:
         write_mlp_bundle(bundle)
         text = config_text(bundle, floats(*NAMED), auth="apiKey", apiKeysDirectory=str(keys))
         (self.folder / "server.json").write_text(text)
-        settings, store = self.folder / "settings.json", {"path": str(self.folder / "router.db")}
+        settings = self.folder / "settings.json"
         settings.write_text(json.dumps({"router": {"mode": "EpsilonGreedy", "epsilon": 0.1}}))
-        routed = json.loads(text) | {"routing": {"settings": str(settings), "store": store}}
-        routed["policies"] = [{"name": f"policy-{number}", "bundle": str(bundle)} for number in range(3)]
-        (self.folder / "routed.json").write_text(json.dumps(routed))
+        others = [self.folder / f"other-{seed}" for seed in (8, 9)]
+        for seed, other in zip((8, 9), others, strict=True):
+            write_mlp_bundle(other, seed)
+        for name, bundles in (("routed", [bundle] * 3), ("models", [bundle, *others])):
+            store = {"path": str(self.folder / f"{name}.db")}
+            routed = json.loads(text) | {"routing": {"settings": str(settings), "store": store}}
+            policies = [{"name": f"policy-{number}", "bundle": str(each)} for number, each in enumerate(bundles)]
+            (self.folder / f"{name}.json").write_text(json.dumps(routed | {"policies": policies}))
 
     @property
     def model(self) -> Path:
@@ -110,7 +115,7 @@ def _running(contender: Contender, workshop: Workshop) -> Iterator[tuple[ServerP
     python = environment(folder, contender.python) if contender.package else Path(sys.executable)
     with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as work:
         given = {"python": python, "bin": python.parent, "folder": folder, "config": workshop.folder / "server.json"}
-        given["routed"] = workshop.folder / "routed.json"
+        given |= {name: workshop.folder / f"{name}.json" for name in ("routed", "models")}
         filled = {name: str(value) for name, value in given.items()}
         filled |= {name: str(free_port()) for name in ("port", "spare", "other")}
         filled["beyond"] = str(int(filled["spare"]) + 1)
