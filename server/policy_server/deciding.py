@@ -55,8 +55,8 @@ class Decider(Protocol):
     ) -> Decided:
         """Decides on one observation at once; raises MustWait where that can't be done."""
 
-    def begin(self, vector: Vectors, state: str | None, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
-        """Decides as `decide` does where no episode goes on; with no more of the route than each answer tells."""
+    def begin(self, vector: Vectors, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
+        """Decides as `decide` does where there is neither state nor episode; of the route, what each answer tells."""
 
     async def decided(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False
@@ -124,9 +124,9 @@ class Alone:
         del episode  # whichever it is, it has this policy
         return self._counted.decide(vector, state, deterministic=deterministic), None
 
-    def begin(self, vector: Vectors, state: str | None, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
+    def begin(self, vector: Vectors, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
         """See `Decider`."""
-        return self._counted.decide(vector, state, deterministic=deterministic), UNDRAWN
+        return self._counted.decide(vector, None, deterministic=deterministic), UNDRAWN
 
     async def decided(
         self, vector: Vectors, state: str | None, episode: str | None, *, deterministic: bool = False

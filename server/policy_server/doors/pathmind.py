@@ -64,7 +64,7 @@ class _Answers:
         vector = vector_of(body)
         if not self._brief or episode is not None:
             return to_json(self._content(decider.decide(vector, state, episode, deterministic=deterministic)))
-        (actions, probability, _), (series, end) = decider.begin(vector, state, deterministic=deterministic)
+        (actions, probability, _), (series, end) = decider.begin(vector, deterministic=deterministic)
         before, between, after = series.told
         taken = to_json({"actions": actions, "probability": probability})
         return b"".join((taken[:-1], before, end, between, end, after))

@@ -16,6 +16,7 @@ from policy_server.router.routed import Routed
 from policy_server.router.router import Router
 from policy_server.router.series import Drawn
 from policy_server.routing.ledger import Ledger
+from policy_server.routing.rows import among_rows, of_one_row, require_episodes, without_episode
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +57,15 @@ class Graph:
         """See `Decider`; whatever is out of the ordinary must wait."""
         if episode is not None:
             return self._continued(vector, state, episode, deterministic=deterministic)
-        decision, (series, end) = self.begin(vector, state, deterministic=deterministic)
+        if state is not None:
+            raise without_episode(STATE)
+        decision, (series, end) = self.begin(vector, deterministic=deterministic)
         return decision, series.routed(end)
 
-    def begin(self, vector: Vectors, state: str | None, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
+    def begin(self, vector: Vectors, *, deterministic: bool = False) -> tuple[Decision, Drawn]:
         """See `Decider`."""
         if self.slow:
             raise MustWait
-        if state is not None:
-            raise _without_episode(STATE)
         now, router = self.clock(), self.router
         try:
             drawn = router.take(now)
@@ -117,7 +118,7 @@ class Graph:
         try:
             (decision,), _, routed = await self.rows(vector, [state], episode, deterministic=deterministic)
         except ObservationError as error:
-            raise ObservationError(str(error), _of_one(error.location)) from None
+            raise ObservationError(str(error), of_one_row(error.location)) from None
         return decision, routed
 
     async def rows(
@@ -128,7 +129,7 @@ class Graph:
             return *self.engine.decide(vectors), None
         now = self.clock()
         states = states or [None] * len(vectors)
-        _require_episodes(states, [episode] * len(vectors))
+        require_episodes(states, [episode] * len(vectors))
         try:
             routed = await self._asked(episode, now)
             shares = self.router.propensities
@@ -149,7 +150,7 @@ class Graph:
     async def batch(self, vectors: Vectors, states: Sequence[Any], episodes: Sequence[str | None]) -> list[Decided]:
         """See `Decider`."""
         now = self.clock()
-        _require_episodes(states, episodes)
+        require_episodes(states, episodes)
         chosen: dict[int, Routed] = {}
         failures: dict[int, NoArmLeft | _Failed] = {}
         for row, episode in enumerate(episodes):
@@ -167,7 +168,7 @@ class Graph:
             except _Failed as failure:
                 failures |= {row: _Failed(chosen[row], failure.cause) for row in rows}
             except ObservationError as error:
-                raise ObservationError(str(error), _at(rows, error.location)) from None
+                raise ObservationError(str(error), among_rows(rows, error.location)) from None
             else:
                 answers |= dict(zip(rows, decisions, strict=True))
         await self._answer_instead(failures, vectors, states, chosen, answers, now)
@@ -204,7 +205,7 @@ class Graph:
             engine, kept = self.engines[routed.arm], None if routed.moved else state
             return await answered_by(engine, 1, lambda: engine.distribution(vector, kept), self.patience)
         if state is not None:
-            raise _without_episode(STATE)
+            raise without_episode(STATE)
         shares = self.router.shares(now)
         if shares is None:
             raise NotOffered(
@@ -294,27 +295,6 @@ class _Failed(Exception):
         self.cause = cause
 
 
-def _require_episodes(states: Sequence[Any], episodes: Sequence[str | None]) -> None:
-    for row, (state, episode) in enumerate(zip(states, episodes, strict=True)):
-        if state is not None and episode is None:
-            raise _without_episode(STATE, row)
-
-
-def _without_episode(*location: str | int) -> ObservationError:
-    return ObservationError("Send the episode_id of the answer that the state is from, too", location)
-
-
 def _with_state(decision: Decision, state: str | None) -> Decision:
     """Returns a stand-in's decision with the state that the chosen policy goes on from at the next step."""
     return decision if state is None else decision._replace(state=state)
-
-
-def _of_one(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Returns where an error of one row alone is: without the row."""
-    return location[:1] if location[:1] == (STATE,) else location[1:]
-
-
-def _at(rows: Sequence[int], location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Returns where an error of some rows is among all of them."""
-    index = 1 if location[:1] == (STATE,) else 0
-    return (*location[:index], rows[int(location[index])], *location[index + 1 :])
