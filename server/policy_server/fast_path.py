@@ -33,7 +33,8 @@ class FastPath:
 
     def answer(self, body: bytes, episode: str | None) -> bytes | None:
         """Returns the answer's body; or None for a request that FastAPI must answer."""
+        validate, make = self._validate, self._answer  # called as methods, they would be looked for in the class first
         try:
-            return self._answer(self._validate(body), episode)
+            return make(validate(body), episode)
         except Exception:  # noqa: BLE001  # whatever it is, it happens again on FastAPI's path, which knows what to say
             return None

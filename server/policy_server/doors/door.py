@@ -1,7 +1,6 @@
 """What every door has: the application it opens into, what decides behind it, and what is said and counted alike."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Annotated, Any, NotRequired
 
 from fastapi import Depends, FastAPI, Header
@@ -69,6 +68,8 @@ class Door:
         keyed: what every route that needs a key says of it to OpenAPI.
         keys: the accepted keys; None serves everyone.
         short: the routes that have a short way, by their path.
+        engine: what all policies have in common.
+        routing: the router, if there is one.
     """
 
     app: FastAPI
@@ -77,16 +78,13 @@ class Door:
     keyed: dict[str, Any] = field(default_factory=dict)
     keys: ApiKeys | None = None
     short: dict[str, FastPath] = field(default_factory=dict)
+    engine: Engine = field(init=False)
+    routing: Routing | None = field(init=False)
 
-    @cached_property
-    def engine(self) -> Engine:
-        """What all policies have in common."""
-        return self.answering.engine
-
-    @cached_property
-    def routing(self) -> Routing | None:
-        """The router, if there is one."""
-        return self.answering if isinstance(self.answering, Routing) else None
+    def __post_init__(self) -> None:
+        # Attributes, not properties: each request asks for them.
+        object.__setattr__(self, "engine", self.answering.engine)
+        object.__setattr__(self, "routing", self.answering if isinstance(self.answering, Routing) else None)
 
     @property
     def decider(self) -> Decider:

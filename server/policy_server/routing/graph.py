@@ -66,7 +66,8 @@ class Graph:
         """See `Decider`."""
         if self.slow:
             raise MustWait
-        now, router = self.clock(), self.router
+        clock, router = self.clock, self.router  # called as a method, it would be looked for in the class first
+        now = clock()
         try:
             drawn = router.take(now)
         except NoArmLeft:
