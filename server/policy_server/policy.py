@@ -149,6 +149,7 @@ class Policy:
 
 
 _SESSIONS: WeakValueDictionary[str, onnxruntime.InferenceSession] = WeakValueDictionary()
+_LOADING = Lock()
 
 
 def _session(model: bytes, digest: str) -> onnxruntime.InferenceSession:
@@ -156,11 +157,12 @@ def _session(model: bytes, digest: str) -> onnxruntime.InferenceSession:
 
     Two names for one model are no exception: a canary that was promoted has the stable policy's for a while.
     """
-    session = _SESSIONS.get(digest)
-    if session is None:
-        session = onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
-        _SESSIONS[digest] = session
-    return session
+    with _LOADING:
+        session = _SESSIONS.get(digest)
+        if session is None:
+            session = onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
+            _SESSIONS[digest] = session
+        return session
 
 
 class _Bound:

@@ -1,6 +1,6 @@
 """Requests per second and latency of ours and of its peers; `make bench` prints them.
 
-`make bench BENCH_OPTIONS="--peers fastapi,raw --seconds 2 --rounds 3"` takes two minutes; without, it is twenty.
+`make bench BENCH_OPTIONS="--peers fastapi,raw --seconds 2 --rounds 3"` takes two minutes; without, it is half an hour.
 Nothing is asserted of the figures: another program at work would decide the outcome. The bars are printed.
 """
 

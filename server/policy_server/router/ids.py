@@ -18,7 +18,7 @@ NONCE_BYTES = 8
 _TAG_BYTES = 16
 _HEAD = Struct(">BIIQf")
 GROUP = 64
-"""How many ids share a hash."""
+"""How many ids share a hash, at most."""
 _PLACE = GROUP - 1
 """The bits of a nonce's last byte that tell them."""
 _PLACES = {first: bytes(range(first, first + GROUP)) for first in range(0, 256, GROUP)}

@@ -40,12 +40,12 @@ def test_a_model_is_in_memory_once_for_all_policies_that_have_it_and_no_longer(
     observation = np.ones((1, 3), np.float32)
     expected = weights.sum(axis=0)
     for policy in policies:
-        np.testing.assert_allclose(policy.parameters(observation), expected, rtol=1e-5)
-    np.testing.assert_allclose(other.parameters(observation), -expected, rtol=1e-5)
+        np.testing.assert_allclose(policy.parameters(observation), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(other.parameters(observation), -expected, rtol=1e-5, atol=1e-5)
     del policies[0], policy
     gc.collect()
     assert len(sessions) == 2
-    np.testing.assert_allclose(policies[0].parameters(observation), expected, rtol=1e-5)
+    np.testing.assert_allclose(policies[0].parameters(observation), expected, rtol=1e-5, atol=1e-5)
     del policies[:]
     gc.collect()
     assert len(sessions) == 1
