@@ -56,7 +56,8 @@ class Router:
         self._names = [arm.name for arm in arms]
         self._indices = {tag: index for index, tag in enumerate(self._tags)}
         self._decided = [0] * len(arms)
-        self._uncounted: Counter[tuple[int, int]] = former.uncounted() if former else Counter()
+        # That of the former one itself: answers that are under way in it are counted here.
+        self._uncounted: Counter[tuple[int, int]] = former.counts() if former else Counter()
         self._named: Recent[float] = Recent()
         self._bucket = 0
         self._turn = -inf
@@ -158,10 +159,7 @@ class Router:
             if self.has_counted(routed.episode, now):
                 return
             self._named.put(routed.episode, now)
-        if 1000 * now >= self._bucket:
-            self._decided[routed.arm] += 1
-        else:  # it took long
-            self._uncounted[self._tags[routed.arm], self.settings.horizon.bucket(int(1000 * now))] += 1
+        self._uncounted[self._tags[routed.arm], self.settings.horizon.bucket(int(1000 * now))] += 1
 
     def has_counted(self, episode: str, now: float) -> bool:
         """Tells whether an episode that the client named was counted here, unless too many others were since."""
@@ -271,9 +269,14 @@ class Router:
 
     def uncounted(self) -> Counter[tuple[int, int]]:
         """Returns, once, how many decisions were made since the last time, by the arm's tag and bucket."""
-        self._flush()
-        uncounted, self._uncounted = self._uncounted, Counter()
+        uncounted = self.counts().copy()
+        self._uncounted.clear()
         return uncounted
+
+    def counts(self) -> Counter[tuple[int, int]]:
+        """Returns what `uncounted` would, and what goes on to be counted."""
+        self._flush()
+        return self._uncounted
 
     def _working(self, now: float) -> Choices:
         """Returns what is drawn from now; raises NoArmLeft."""

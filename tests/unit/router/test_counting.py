@@ -141,3 +141,13 @@ def test_an_exchange_ends_however_many_requests_come_in_and_counts_the_last_the_
         return bucket.decided
 
     assert asyncio.run(exchanged()) == 3
+
+
+def test_an_answer_that_is_under_way_when_another_takes_a_router_s_place_is_counted_by_that_one() -> None:
+    before = router(ABTest((1, 0, 0)))
+    under_way = before.draw(NOW)
+    after = Router(before.settings, ARMS, before.state, np.random.default_rng(1), NOW, former=before)
+    assert after.uncounted() == {}
+    before.answered(under_way, NOW)
+    assert list(after.uncounted().values()) == [1]
+    assert after.uncounted() == {}
