@@ -51,7 +51,8 @@ def log(world: World, mode: Mode, units: int, seed: int) -> Units:
     numbers = np.random.default_rng(seed)
     observations = numbers.standard_normal((units, 3))
     earned = world.rewards(observations, numbers)
-    router = Router(RouterSettings(mode), ARMS, State(KEY, 1, {}), np.random.default_rng(seed), NOW)
+    (draws,) = numbers.spawn(1)  # of the same stream, they would go with the observations
+    router = Router(RouterSettings(mode), ARMS, State(KEY, 1, {}), draws, NOW)
     arm, propensities = np.zeros(units, np.intp), np.zeros((units, len(ARMS)))
     for start in range(0, units, REFRESH):
         now = NOW + start
