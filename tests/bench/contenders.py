@@ -62,6 +62,18 @@ def _actions(answer: Any) -> Any:
     return answer["actions"][0]
 
 
+def _ours(name: str, title: str, config: str) -> Contender:
+    return Contender(
+        name,
+        title,
+        ("{python}", "-m", "policy_server", "--config", config, *_HOST, "--metrics-port", "{spare}"),
+        "/predict/",
+        NAMED,
+        _actions,
+        headers={"access-token": KEY},
+    )
+
+
 def _ray(name: str, title: str, *, listens: str, bar: float | None = None, **settings: str) -> Contender:
     return Contender(
         name,
@@ -79,33 +91,9 @@ def _ray(name: str, title: str, *, listens: str, bar: float | None = None, **set
 
 
 CONTENDERS = [
-    Contender(
-        OURS,
-        "policyserver (keys, validation, metrics)",
-        ("{python}", "-m", "policy_server", "--config", "{config}", *_HOST, "--metrics-port", "{spare}"),
-        "/predict/",
-        NAMED,
-        _actions,
-        headers={"access-token": KEY},
-    ),
-    Contender(
-        ROUTED,
-        "policyserver, router over 3, one model",
-        ("{python}", "-m", "policy_server", "--config", "{routed}", *_HOST, "--metrics-port", "{spare}"),
-        "/predict/",
-        NAMED,
-        _actions,
-        headers={"access-token": KEY},
-    ),
-    Contender(
-        MODELS,
-        "policyserver, router over 3, three models",
-        ("{python}", "-m", "policy_server", "--config", "{models}", *_HOST, "--metrics-port", "{spare}"),
-        "/predict/",
-        NAMED,
-        _actions,
-        headers={"access-token": KEY},
-    ),
+    _ours(OURS, "policyserver (keys, validation, metrics)", "{config}"),
+    _ours(ROUTED, "policyserver, router over 3, one model", "{routed}"),
+    _ours(MODELS, "policyserver, router over 3, three models", "{models}"),
     Contender(BASE, "FastAPI, empty route", _UVICORN, "/empty", NAMED, _actions, "fastapi_empty", bar=1.5),
     Contender(
         "fastapi-body", "FastAPI, body validated, no policy", _UVICORN, "/validated", NAMED, _actions, "fastapi_empty"

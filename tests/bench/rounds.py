@@ -58,9 +58,7 @@ class Workshop:
         (self.folder / "server.json").write_text(text)
         settings = self.folder / "settings.json"
         settings.write_text(json.dumps({"router": {"mode": "EpsilonGreedy", "epsilon": 0.1}}))
-        others = [self.folder / f"other-{seed}" for seed in (8, 9)]
-        for seed, other in zip((8, 9), others, strict=True):
-            write_mlp_bundle(other, seed)
+        others = [write_mlp_bundle(self.folder / f"other-{seed}", seed).parent for seed in (8, 9)]
         for name, bundles in (("routed", [bundle] * 3), ("models", [bundle, *others])):
             store = {"path": str(self.folder / f"{name}.db")}
             routed = json.loads(text) | {"routing": {"settings": str(settings), "store": store}}

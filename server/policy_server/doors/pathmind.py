@@ -8,7 +8,7 @@ from fastapi import Body
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from policy_server.deciding import Decided, Decider, Vectors
+from policy_server.deciding import Decided, Vectors
 from policy_server.doors.door import Door
 from policy_server.errors import ObservationError
 from policy_server.observations import observation_type, raw_observation_type
@@ -26,7 +26,6 @@ class _Answers:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._only: Any = door.answering  # `Door.decider` is a property, which takes longer than all else of this here
         self._names = names = door.engine.schema.actions
         self._brief = names is None and door.engine.policy.recurrence is None
         number: Any = float if door.engine.continuous else int
@@ -60,8 +59,7 @@ class _Answers:
         deterministic: bool = False,
     ) -> bytes:
         """Decides on a validated body, and returns the same as JSON; `episode` is what the head says."""
-        routing = self._door.routing
-        decider: Decider = self._only if routing is None else routing.graph
+        decider = self._door.decider
         state, episode = self._door.take_context(body, episode)
         vector = vector_of(body)
         if not self._brief or episode is not None:

@@ -18,7 +18,6 @@ from tests.bundles import write_linear_bundle
 def sessions(monkeypatch: pytest.MonkeyPatch) -> WeakSet[Any]:
     """Those that are in memory, of the test's own."""
     made: WeakSet[Any] = WeakSet()
-
     make = onnxruntime.InferenceSession
 
     def session(*given: Any, **options: Any) -> Any:
